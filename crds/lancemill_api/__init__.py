@@ -1,0 +1,1 @@
+"""The API of Lancemill: models of both resources, their checks, the CRD generator."""

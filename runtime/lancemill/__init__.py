@@ -1,0 +1,1 @@
+"""Lancemill: from one manifest to a curated Lance dataset."""

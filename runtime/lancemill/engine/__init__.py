@@ -1,0 +1,1 @@
+"""The streaming worker and what drives it: ledger, budget, quarantine, progress."""

@@ -1,0 +1,1 @@
+"""Image kernels: bytes in, pixels out; no IO but decoding."""

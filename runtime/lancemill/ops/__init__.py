@@ -1,0 +1,1 @@
+"""Operations on record batches, one module each, named as in the manifest."""

@@ -1,0 +1,1 @@
+"""From a manifest to a plan: pure data, checked, explained and cut into segments."""

@@ -1,0 +1,1 @@
+"""What a run looked like: its HTML page and contact sheets."""

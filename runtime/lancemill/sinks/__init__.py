@@ -1,0 +1,1 @@
+"""Where rows go: written shard by shard, committed once."""

@@ -1,0 +1,1 @@
+"""Where rows come from: object tables and tables, read through snapshots."""

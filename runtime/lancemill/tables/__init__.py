@@ -1,0 +1,1 @@
+"""What is done to Lance datasets: create, commit exactly once, evolve."""
