@@ -14,19 +14,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One thing that is wrong with a manifest: where, and what was found and would be right."""
-
-    path: str
-    message: str
-    document: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.path}  {self.message}"
+from lancemill_api.mistakes import Mistake
 
 
 class LancemillError(Exception):
