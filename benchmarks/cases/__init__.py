@@ -1,0 +1,1 @@
+"""One case is one fresh process: `python -m benchmarks.cases.<name> --input DIR --out DIR`."""
