@@ -1,0 +1,69 @@
+"""What all models share: strictness, camelCase names in YAML, rules between fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from lancemill_api.rules import Rule
+
+RULE_BROKEN = "lancemill_rule"
+"""Type of the validation error that a broken rule raises (the loader tells those itself)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Annotation of a type: what would be right, in the words that a message uses."""
+
+    words: str
+
+
+class Model(BaseModel):
+    """A mapping of the manifest: unknown fields are refused, values do not change once made.
+
+    YAML has the camelCase names, Python has snake_case. What a field means stands below it and
+    becomes the text of `kubectl explain`.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
+
+    must_hold: ClassVar[tuple[Rule, ...]] = ()
+    """Conditions between fields."""
+
+    @model_validator(mode="after")
+    def _keep_the_rules(self) -> Self:
+        if not self.must_hold:
+            return self
+        value = self.model_dump(by_alias=True, exclude_none=True)
+        findings = [finding for rule in self.must_hold for finding in rule.broken(value)]
+        if findings:
+            text = "; ".join(f"{path} {message}".strip() for path, message in findings)
+            raise PydanticCustomError(RULE_BROKEN, "{text}", {"text": text})
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> JsonSchemaValue:
+        schema = handler(core_schema)
+        written: list[dict[str, Any]] = [
+            {"rule": cel.rule, "message": cel.message}
+            for rule in cls.must_hold
+            if (cel := rule.cel()) is not None
+        ]
+        if written:
+            handler.resolve_ref_schema(schema)["x-kubernetes-validations"] = written
+        return schema

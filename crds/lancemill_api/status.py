@@ -1,0 +1,215 @@
+"""What the operator says about our resources: typed, but ready for what a later version adds.
+
+Unlike a specification, a status may hold fields that this version does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from lancemill_api.base import Model
+
+Count = Annotated[int, Field(ge=0)]
+Figure = Annotated[float, Field(ge=0)]
+Word = Annotated[str, Field(max_length=253)]
+Message = Annotated[str, Field(max_length=32768)]
+Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+
+
+class Observed(Model):
+    """Part of a status."""
+
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
+
+
+class Condition(Observed):
+    """One thing that is true, false or not known, after Kubernetes' convention (KEP-1623)."""
+
+    type: Word
+    """What it is about, such as Ready."""
+    status: Literal["True", "False", "Unknown"]
+    """True, False or Unknown."""
+    observed_generation: int = -1
+    """Generation of the specification that it is about."""
+    last_transition_time: Time
+    """When status last changed."""
+    reason: Annotated[str, Field(min_length=1, max_length=1024)]
+    """Why, as one word in CamelCase."""
+    message: Message = ""
+    """Why, for people."""
+
+
+Conditions = Annotated[tuple[Condition, ...], Field(max_length=32)]
+
+
+class Bottleneck(Observed):
+    """The stage that the others wait for."""
+
+    stage: Word
+    """Name of the stage."""
+    share: Figure
+    """Share of the time in which it was busy, 0 to 1."""
+
+
+class StageProgress(Observed):
+    """How one stage does."""
+
+    name: Word
+    """Name of the stage."""
+    rows_in: Count = 0
+    """Rows taken."""
+    rows_out: Count = 0
+    """Rows given."""
+    rows_per_second: Figure = 0
+    """Rows given per second."""
+    busy_fraction: Figure = 0
+    """Share of the time in which it was busy, 0 to 1."""
+    queue_depth: Count = 0
+    """Rows that wait before it."""
+    actors: Count = 0
+    """Workers or actors that do it."""
+
+
+class Progress(Observed):
+    """How far a run is."""
+
+    percent: Annotated[float, Field(ge=0, le=100)] = 0
+    """Share of the rows that are done, in percent."""
+    rows_done: Count = 0
+    """Rows done."""
+    rows_total: Count | None = None
+    """Rows to do, where known."""
+    rows_per_second: Figure = 0
+    """Rows per second, lately."""
+    bytes_per_second: Figure = 0
+    """Bytes read per second, lately."""
+    eta_seconds: Figure | None = None
+    """Seconds to go, where known."""
+    last_progress_seconds: Figure | None = None
+    """Seconds since a row was last done."""
+    bottleneck: Bottleneck | None = None
+    """The stage that the others wait for."""
+    stages: Annotated[tuple[StageProgress, ...], Field(max_length=64)] = ()
+    """How each stage does."""
+
+
+class CurrentRun(Observed):
+    """The run that goes on."""
+
+    id: Word
+    """Id of the run."""
+    attempt: Count = 1
+    """Number of the attempt, from 1."""
+    ray_job: Word | None = None
+    """Name of the RayJob."""
+    start_time: Time | None = None
+    """When the run started."""
+
+
+class SummaryResult(Observed):
+    """The result of a query of spec.summary."""
+
+    name: Word
+    """Name of the query."""
+    columns: Annotated[tuple[Word, ...], Field(max_length=64)] = ()
+    """Columns of the result."""
+    rows: Annotated[tuple[dict[str, Any], ...], Field(max_length=100)] = ()
+    """Its first rows."""
+
+
+class FinishedRun(Observed):
+    """A run that has ended."""
+
+    id: Word
+    """Id of the run."""
+    result: Literal["Succeeded", "Failed", "Cancelled"]
+    """Succeeded, Failed or Cancelled."""
+    rows: Count = 0
+    """Rows written."""
+    quarantined: Count = 0
+    """Rows set aside."""
+    bytes: Count = 0
+    """Bytes written."""
+    duration: Word | None = None
+    """How long it took."""
+    dataset_version: Count | None = None
+    """Version of the dataset that holds its rows."""
+    summary: Annotated[tuple[SummaryResult, ...], Field(max_length=64)] = ()
+    """Results of spec.summary."""
+    cpu_seconds: Figure = 0
+    """CPU time used, in seconds."""
+    gpu_seconds: Figure = 0
+    """GPU time held, in seconds."""
+    gpu_idle_seconds: Figure = 0
+    """GPU time held and not used, in seconds."""
+    message: Message = ""
+    """What happened, in a sentence."""
+
+
+class PipelineStatus(Observed):
+    """What has come of a pipeline."""
+
+    observed_generation: int = -1
+    """Generation of the specification that this status is about; -1 before the first."""
+    conditions: Conditions = ()
+    """Accepted, Preflight, Reconciling, Stalled, Ready, Succeeded, Failed, Suspended, Degraded."""
+    phase: Word | None = None
+    """The state in a word, for people; programs read conditions."""
+    progress: Progress | None = None
+    """How far the present run is."""
+    current_run: CurrentRun | None = None
+    """The run that goes on."""
+    last_run: FinishedRun | None = None
+    """The last run that has ended."""
+    runs: Annotated[tuple[FinishedRun, ...], Field(max_length=50)] = ()
+    """Runs that have ended, the latest first, as many as spec.run.historyLimit says."""
+
+
+class LastCommit(Observed):
+    """Where the dataset's latest version comes from."""
+
+    run: Word | None = None
+    """Id of the run."""
+    pipeline: Word | None = None
+    """Name of the pipeline."""
+    version: Count | None = None
+    """The version."""
+    time: Time | None = None
+    """When it was committed."""
+
+
+class ColumnState(Observed):
+    """A column of the dataset as it is."""
+
+    name: Word
+    """Name of the column."""
+    type: Annotated[str, Field(max_length=1024)]
+    """Its type."""
+
+
+class DatasetStatus(Observed):
+    """What a dataset is like now."""
+
+    observed_generation: int = -1
+    """Generation of the specification that this status is about; -1 before the first."""
+    conditions: Conditions = ()
+    """Ready, Reconciling, Stalled, SchemaDrift, StorageUnsupported."""
+    version: Count | None = None
+    """Latest version."""
+    rows: Count | None = None
+    """Rows in it."""
+    fragments: Count | None = None
+    """Fragments in it."""
+    live_bytes: Count | None = None
+    """Bytes of the latest version."""
+    physical_bytes: Count | None = None
+    """Bytes of all versions together."""
+    format_version: Word | None = None
+    """Version of Lance's data storage format."""
+    schema_: Annotated[tuple[ColumnState, ...], Field(alias="schema", max_length=1024)] = ()
+    """Columns as they are."""
+    last_commit: LastCommit | None = None
+    """Where the latest version comes from."""
