@@ -22,6 +22,10 @@ class LancemillError(Exception):
     """Root of everything that Lancemill raises on purpose."""
 
     exit_status = 1
+    kept = ""
+    """What a resumed run will find."""
+    remedy = ""
+    """How to go on."""
 
 
 class ManifestError(LancemillError):
@@ -45,7 +49,7 @@ class PlanError(ManifestError):
 
 
 class RunError(LancemillError):
-    """The run failed. `kept` says what a resumed run will find, `remedy` how to go on."""
+    """The run failed."""
 
     def __init__(self, message: str, *, kept: str = "", remedy: str = "") -> None:
         self.kept = kept

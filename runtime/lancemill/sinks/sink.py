@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from lancemill.errors import Mistake
 from lancemill.sources.source import Shard
 
 
@@ -81,8 +82,22 @@ class Sink(Protocol):
         """The dataset; its ledger lies at `<uri>.runs`, its quarantine at `<uri>.quarantine`."""
         ...
 
+    @property
+    def storage(self) -> Any:
+        """The manifest's storage block of the dataset, which ledger and quarantine share."""
+        ...
+
+    @property
+    def needs_columns(self) -> tuple[str, ...]:
+        """Columns that the sink needs beside those that it stores (`_rowid`, to add columns)."""
+        ...
+
     def target_schema(self) -> pa.Schema | None:
         """The schema that the output must fit: the existing dataset's or the declared one's."""
+        ...
+
+    def fit(self, schema: pa.Schema) -> list[Mistake]:
+        """What keeps output of this schema from being written here, with manifest paths."""
         ...
 
     def prepare(self, schema: pa.Schema, run: RunRef) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""The entry point: registers the commands, each in a module of its own, and tells errors.
+
+Only typer is imported before a command runs; what a command needs, its function imports.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from lancemill.cli import doctor, init, plan, quarantine, run, runs, show, validate, view
+
+app = typer.Typer(
+    name="lancemill",
+    help="From one manifest to a curated Lance dataset.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for module in (init, validate, plan, run, runs, show, view, doctor):
+    app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+app.add_typer(quarantine.app, name="quarantine")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"lancemill {version('lancemill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks of errors.")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Version, and exit.")
+    ] = False,
+) -> None:
+    """From one manifest to a curated Lance dataset."""
+    if debug:
+        os.environ["LANCEMILL_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line; errors of ours become one line and their exit status."""
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("LANCEMILL_DEBUG"):
+            raise
+        from lancemill.cli.console import print_failure
+
+        sys.exit(print_failure(error))

@@ -1,0 +1,99 @@
+"""From a manifest to something that can run: opens source and sink, asks what only they know, plans.
+
+The thin shell around the pure plan: every mistake that source, models and target can tell is
+gathered here, before anything runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lancemill_api import LanceDataset, MultimodalPipeline
+
+from lancemill.errors import Mistake, PlanError
+from lancemill.ops.operation import WorkerContext
+from lancemill.plan.build import build, parts_of
+from lancemill.plan.step import Plan
+from lancemill.sinks import open_sink
+from lancemill.sinks.sink import Sink
+from lancemill.sources import open_source
+from lancemill.sources.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A checked pipeline with its ends open."""
+
+    pipeline: MultimodalPipeline
+    plan: Plan
+    source: Source
+    sink: Sink
+    context: WorkerContext
+
+    @property
+    def storage(self) -> Any:
+        """The sink's storage block, which the ledger shares."""
+        return self.sink.storage
+
+
+def prepare(
+    pipeline: MultimodalPipeline,
+    datasets: Mapping[str, LanceDataset],
+    base: Path,
+    context: WorkerContext,
+) -> Prepared:
+    """Opens both ends and plans; PlanError with every mistake, StorageError when a store refuses."""
+    sink = open_sink(pipeline.spec.sink, datasets, base=base)
+    source = open_source(pipeline.spec.source, base=base, with_row_id="_rowid" in sink.needs_columns)
+    schema = source.schema()
+    mistakes: list[Mistake] = []
+    resolved = _resolve(pipeline, context, mistakes)
+    try:
+        plan = build(pipeline, schema, resolved, always_keep=sink.needs_columns)
+    except PlanError as error:
+        raise PlanError([*mistakes, *error.mistakes]) from None
+    mistakes += sink.fit(plan.output)
+    mistakes += _check_queries(pipeline, plan.output)
+    if mistakes:
+        raise PlanError(mistakes)
+    return Prepared(pipeline, plan, source, sink, context)
+
+
+def _resolve(
+    pipeline: MultimodalPipeline, context: WorkerContext, mistakes: list[Mistake]
+) -> dict[str, Any]:
+    """What operations must look up before they can be bound: a model's signature."""
+    found: dict[str, Any] = {}
+    for part in parts_of(pipeline):
+        module = importlib.import_module(f"lancemill.ops.{part.operation}")
+        if not hasattr(module, "resolve"):
+            continue
+        try:
+            found[part.place.stage] = module.resolve(part.spec, context, part.place)
+        except PlanError as error:
+            mistakes.extend(error.mistakes)
+    return found
+
+
+def _check_queries(pipeline: MultimodalPipeline, output: pa.Schema) -> list[Mistake]:
+    """What is wrong with `validate` and `summary` for these columns."""
+    asked = [("validate", one) for one in pipeline.spec.validate_ or []]
+    asked += [("summary", one) for one in pipeline.spec.summary or []]
+    if not asked:
+        return []
+    from lancemill.tables.query import check_query
+
+    mistakes = []
+    counts: dict[str, int] = {}
+    for where, one in asked:
+        index = counts[where] = counts.get(where, -1) + 1
+        message = check_query(one.query, output)
+        if message is not None:
+            mistakes.append(Mistake(f"spec.{where}[{index}].query", message))
+    return mistakes

@@ -1,0 +1,405 @@
+"""Drives one run from its ledger to its commit: the only place that knows the order of things.
+
+    claim → record (or resume) → shards → validate → commit → quarantine → outcome → page
+
+Each step may be the last one of this process. What is done twice is done to the same end: the
+record and each shard are create-only, the commit asks the dataset first, and everything behind
+the commit is repeated by a resumed run until the outcome is written.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from lancemill.engine.faults import Budget, policy_of
+from lancemill.engine.ledger import Ledger
+from lancemill.engine.local import SINK_STAGE, LocalEngine
+from lancemill.engine.prepare import Prepared
+from lancemill.engine.progress import Meter
+from lancemill.engine.result import ShardResult
+from lancemill.engine.worker import SOURCE_STAGE, Worker
+from lancemill.errors import Interrupted, LancemillError, RunConflict, ValidationFailed
+from lancemill.plan.meaning import difference, hash_of, meaning_of
+from lancemill.plan.segments import target_shard_bytes
+from lancemill.report.summary import Estimate, RunSummary, SummaryTable, Validation
+from lancemill.sinks.sink import Committed, RunRef, Staged
+from lancemill.sources.source import Shard, Snapshot
+from lancemill.storage import open_store
+
+
+class Watcher(Protocol):
+    """Whoever shows a run as it goes."""
+
+    def start(self, title: str, meter: Meter) -> None: ...
+
+    def event(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the caller asks beyond the manifest."""
+
+    run: str | None = None
+    """Id to resume or to give; None makes a new one."""
+    resume: bool = False
+    """The id must be that of an earlier run."""
+    limit: int | None = None
+    """Only the source's first rows."""
+    sample: int | None = None
+    """So many rows through everything, on a detached commit; the dataset does not change."""
+    manifest: str = ""
+    """The manifest's text, kept with the run."""
+
+
+def new_run_id() -> str:
+    """A short random id; the create-only claim refuses one that is in use."""
+    return uuid.uuid4().hex[:8]
+
+
+class RunInProgress:
+    """One attempt at a run. `execute` may be called once."""
+
+    def __init__(self, prepared: Prepared, options: RunOptions, watcher: Watcher) -> None:
+        self.prepared = prepared
+        self.options = options
+        self.watcher = watcher
+        self.plan = prepared.plan
+        self.sink = prepared.sink
+        self.run = options.run or new_run_id()
+        self.meaning = meaning_of(
+            prepared.pipeline, self.plan, options.limit if options.sample is None else None
+        )
+        self.ref = RunRef(
+            run=self.run,
+            pipeline=self.plan.pipeline,
+            meaning=hash_of(self.meaning),
+            inputs=self.plan.reads,
+        )
+        folder = f"{self.sink.uri}.runs/{self.run}"
+        self.ledger = Ledger(self.run, open_store(folder, self.sink.storage))
+        self.results: dict[int, ShardResult] = {}
+        self.meter: Meter | None = None
+        self._worker: Worker | None = None
+        self._interrupted = False
+        self._began = time.monotonic()
+        self._cpu_began = _cpu_seconds()
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def interrupt(self) -> None:
+        """Stop soon: no further rows; finished shards are kept. May be called from a signal."""
+        self._interrupted = True
+        if self._worker is not None:
+            self._worker.stop()
+
+    def execute(self) -> RunSummary:
+        """Do the run; its summary, or the error that ended it (with what is kept)."""
+        if self.options.resume and self.ledger.record() is None:
+            raise RunConflict(
+                f"there is no run {self.run} of {self.sink.uri} to resume",
+                remedy="`lancemill runs` lists them",
+            )
+        self.ledger.claim()
+        try:
+            return self._execute()
+        except LancemillError as error:
+            self._say_what_is_kept(error)
+            raise
+        finally:
+            self.ledger.release()
+
+    # -- the order of things
+
+    def _execute(self) -> RunSummary:
+        record = self._record()
+        base, snapshot = record["base"], self.prepared.source.open_snapshot(record["snapshot"])
+        done = None if self.options.sample else self.sink.committed(self.ref, base)
+        if done is not None:
+            self.results = self.ledger.finished()
+            return self._conclude(replace(done, already=True), record, [], [])
+        if snapshot.rows == 0:
+            return self._nothing_to_do(record)
+        shards = list(self._shards(snapshot, record["shardBytes"]))
+        self._run_shards(snapshot, shards, base)
+        outputs = [self.results[shard.index].output for shard in shards]
+        staged = self.sink.stage(outputs, self.plan.output, base)
+        validations = self._validate(staged)
+        summaries = self._summarise(staged)
+        if self.options.sample:
+            return self._sampled(snapshot, outputs, base, validations, summaries)
+        self.ledger.still_mine()
+        committed = self.sink.commit(self.ref, outputs, self.plan.output, base)
+        return self._conclude(committed, record, validations, summaries)
+
+    def _record(self) -> dict[str, Any]:
+        """The run's record: that of an earlier attempt if it means the same, else a new one."""
+        record = self.ledger.record()
+        if record is None:
+            record = self._new_record()
+            self.ledger.write_record(record)
+            return record
+        if record["meaningHash"] != self.ref.meaning:
+            changes = list(difference(record["meaning"], self.meaning))
+            raise RunConflict(
+                f"run {self.run} was started with another manifest: {'; '.join(changes[:4])}",
+                remedy="start a new run for the new manifest, or put the old one back to resume",
+            )
+        return record
+
+    def _new_record(self) -> dict[str, Any]:
+        previous = None if self.options.sample else self._previous_snapshot()
+        snapshot = self.prepared.source.take_snapshot(self.ledger.source_folder, previous)
+        return {
+            "run": self.run,
+            "pipeline": self.plan.pipeline,
+            "startedAt": self._started_at,
+            "sample": self.options.sample,
+            "meaning": self.meaning,
+            "meaningHash": self.ref.meaning,
+            "manifest": self.options.manifest,
+            "snapshot": snapshot.document,
+            "shardBytes": target_shard_bytes(snapshot.bytes),
+            "base": self.sink.prepare(self.plan.output, self.ref),
+        }
+
+    def _previous_snapshot(self) -> dict[str, Any] | None:
+        """The source as the last committed run of this pipeline saw it, for `incremental`."""
+        objects = self.prepared.pipeline.spec.source.objects
+        if objects is None or not objects.incremental:
+            return None
+        last = self.sink.last_run(self.plan.pipeline)
+        if last is None:
+            return None
+        ledger = Ledger(last, open_store(f"{self.sink.uri}.runs/{last}", self.sink.storage))
+        record = ledger.record()
+        if record is None:
+            raise RunConflict(
+                f"the ledger of run {last} is gone, so what it has read is not known",
+                remedy="restore it, or set source.objects.incremental to false once",
+            )
+        snapshot: dict[str, Any] = record["snapshot"]
+        return snapshot
+
+    def _shards(self, snapshot: Snapshot, target_bytes: int) -> Iterator[Shard]:
+        shards = snapshot.shards(target_bytes)
+        if self.options.sample:
+            return spread(snapshot.rows, snapshot.bytes, self.options.sample)
+        if self.options.limit is not None:
+            return first_rows(shards, self.options.limit)
+        return shards
+
+    def _run_shards(self, snapshot: Snapshot, shards: Sequence[Shard], base: Any) -> None:
+        errors = self.prepared.pipeline.spec.errors
+        total = sum(shard.rows for shard in shards)
+        self.results = self.ledger.finished()
+        todo = [shard for shard in shards if shard.index not in self.results]
+        budget = Budget(total, errors.max_rate, errors.max_rows)
+        names = [SOURCE_STAGE, *(step.name for step in self.plan.steps), SINK_STAGE]
+        meter = Meter(names, total, shards_total=len(shards), max_fault_rate=errors.max_rate)
+        self.meter = meter
+        finished = list(self.results.values())
+        meter.resumed(sum(result.rows_in for result in finished), len(finished))
+        for result in finished:
+            for fault in result.faults:
+                meter.set_aside(fault.reason)
+            budget.charge([(fault.reason, fault.message) for fault in result.faults])
+        self.watcher.start(f"{self.plan.pipeline} · run {self.run}", meter)
+        if finished:
+            self.watcher.event(f"{len(finished)} of {len(shards)} shards are done already")
+        with Worker(
+            self.plan, self.prepared.context, policy_of(errors), budget, meter
+        ) as self._worker:
+            if self._interrupted:
+                self._worker.stop()
+            writer = self.sink.writer(self.plan.output, base)
+            engine = LocalEngine(self._worker, writer, meter)
+            for result in engine.run(snapshot, iter(todo)):
+                self._finish(replace(result, attempt=self.ledger.attempt), base)
+        if len(self.results) < len(shards):
+            raise Interrupted(f"run {self.run} was stopped")
+
+    def _finish(self, result: ShardResult, base: Any) -> None:
+        if self.ledger.finish(result):
+            self.results[result.shard.index] = result
+            return
+        # Another attempt was faster: its fragments count, ours will never be committed.
+        self.sink.discard([result.output], base)
+        self.results.update(self.ledger.finished())
+
+    # -- after the rows
+
+    def _validate(self, staged: Staged) -> list[Validation]:
+        found = [_validated(one, staged) for one in self.prepared.pipeline.spec.validate_ or []]
+        broken = [one for one in found if not one.ok]
+        if broken:
+            raise ValidationFailed(
+                "; ".join(f"{v.name}: found {v.found}, expected {v.expected}" for v in broken)
+                + "; nothing was committed",
+                remedy="mend the data or the query of spec.validate",
+            )
+        return found
+
+    def _summarise(self, staged: Staged) -> list[SummaryTable]:
+        asked = self.prepared.pipeline.spec.summary or []
+        return [SummaryTable.of(one.name, one.query, staged.query(one.query)) for one in asked]
+
+    def _conclude(
+        self,
+        committed: Committed,
+        record: dict[str, Any],
+        validations: list[Validation],
+        summaries: list[SummaryTable],
+    ) -> RunSummary:
+        """Behind the commit: everything here may be repeated."""
+        faults = [
+            {"shard": result.shard.index, **asdict(fault)}
+            for _, result in sorted(self.results.items())
+            for fault in result.faults
+        ]
+        faults += [{"shard": -1, "position": -1, **refused} for refused in committed.set_aside]
+        if faults:
+            from lancemill.tables.quarantine import set_aside
+
+            set_aside(f"{self.sink.uri}.quarantine", self.ref, faults, self.sink.storage)
+        earlier = self.ledger.outcome()
+        if earlier is None:
+            self.ledger.write_outcome(
+                {
+                    "run": self.run,
+                    "version": committed.version,
+                    "rows": committed.rows,
+                    "quarantined": len(faults),
+                    "committedAt": datetime.now(UTC).isoformat(timespec="seconds"),
+                }
+            )
+        message = ""
+        if committed.already:
+            message = f"run {self.run} had been committed before; nothing was changed"
+        return self._summary(
+            "succeeded",
+            rows_out=committed.rows,
+            version=committed.version,
+            validations=validations,
+            summaries=summaries,
+            message=message,
+        )
+
+    def _nothing_to_do(self, record: dict[str, Any]) -> RunSummary:
+        said = record["snapshot"].get("told", "")
+        return self._summary("nothing-to-do", message=said or "the source has no rows to do")
+
+    def _sampled(
+        self,
+        snapshot: Snapshot,
+        outputs: Sequence[Any],
+        base: Any,
+        validations: list[Validation],
+        summaries: list[SummaryTable],
+    ) -> RunSummary:
+        self.sink.discard(outputs, base)
+        rows = sum(result.rows_in for result in self.results.values())
+        seconds = time.monotonic() - self._began
+        factor = snapshot.rows / max(1, rows)
+        size = sum(result.output.bytes for result in self.results.values())
+        return self._summary(
+            "succeeded",
+            rows_out=sum(result.output.rows for result in self.results.values()),
+            validations=validations,
+            summaries=summaries,
+            message="a sample: the dataset was not changed",
+            estimate=Estimate(snapshot.rows, seconds * factor, round(size * factor)),
+        )
+
+    def _summary(self, result: Any, **told: Any) -> RunSummary:
+        reasons: dict[str, int] = {}
+        for one in self.results.values():
+            for fault in one.faults:
+                reasons[fault.reason] = reasons.get(fault.reason, 0) + 1
+        meter = self.meter
+        mine = self.ledger.attempt
+        return RunSummary(
+            pipeline=self.plan.pipeline,
+            run=self.run,
+            result=result,
+            rows_in=sum(one.rows_in for one in self.results.values()),
+            resumed_rows=sum(one.rows_in for one in self.results.values() if one.attempt != mine),
+            quarantined=reasons,
+            dataset=self.sink.uri,
+            duration_seconds=time.monotonic() - self._began,
+            cpu_seconds=_cpu_seconds() - self._cpu_began,
+            bytes_in=meter.bytes_in if meter else 0,
+            bytes_out=sum(one.output.bytes for one in self.results.values()),
+            stages=meter.totals() if meter else (),
+            max_fault_rate=self.prepared.pipeline.spec.errors.max_rate,
+            started_at=self._started_at,
+            **told,
+        )
+
+    def failed(self, error: LancemillError) -> RunSummary:
+        """The summary of a run that `error` ended."""
+        result = "interrupted" if isinstance(error, Interrupted) else "failed"
+        return self._summary(
+            result,
+            message=str(error),
+            kept=error.kept,
+            remedy=error.remedy,
+        )
+
+    def _say_what_is_kept(self, error: LancemillError) -> None:
+        total = self.meter.shards_total if self.meter else None
+        if total is None or isinstance(error, RunConflict):
+            return
+        if not error.kept:
+            error.kept = f"nothing was committed; {len(self.results)} of {total} shards are kept"
+
+
+def first_rows(shards: Iterator[Shard], rows: int) -> Iterator[Shard]:
+    """The shards of the source's first `rows` rows; the last one may be cut."""
+    for shard in shards:
+        if rows <= 0:
+            return
+        taken = min(rows, shard.rows)
+        size = shard.bytes * taken // max(1, shard.rows)
+        yield replace(shard, stop=shard.start + taken, bytes=size)
+        rows -= taken
+
+
+def spread(rows: int, size: int, wanted: int, pieces: int = 16) -> Iterator[Shard]:
+    """`wanted` rows in at most `pieces` runs, evenly over a source of `rows` rows."""
+    wanted = min(wanted, rows)
+    pieces = min(pieces, wanted)
+    for index in range(pieces):
+        start = rows * index // pieces
+        count = wanted * (index + 1) // pieces - wanted * index // pieces
+        yield Shard(index, start, start + count, size * count // max(1, rows))
+
+
+def _validated(one: Any, staged: Staged) -> Validation:
+    table = staged.query(one.query)
+    if table.num_rows != 1 or table.num_columns != 1:
+        found = f"{table.num_rows} rows of {table.num_columns} columns"
+        return Validation(one.name, one.query, found, "one number", ok=False)
+    value = table.column(0)[0].as_py()
+    expect = one.expect
+    words, ok = [], True
+    for limit, name, holds in (
+        (expect.min, "at least", lambda v, x: v >= x),
+        (expect.max, "at most", lambda v, x: v <= x),
+        (expect.equals, "exactly", lambda v, x: v == x),
+    ):
+        if limit is not None:
+            words.append(f"{name} {limit}")
+            ok = ok and value is not None and bool(holds(value, limit))
+    return Validation(one.name, one.query, str(value), " and ".join(words), ok)
+
+
+def _cpu_seconds() -> float:
+    """CPU time of this process and of the children that have ended."""
+    mine = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime

@@ -1,0 +1,282 @@
+"""The streaming worker: runs a segment's steps over shards, everything at once, bounded, in order.
+
+    snapshot → source lane → step lane → step lane → … → whoever writes
+
+Rows of several shards flow through without a pause between them; a chunk that is `last` marks a
+shard's end. The worker knows nothing of sinks, ledgers or engines: `engine/local.py` runs one in
+this process, and a Ray engine runs the same one on its nodes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lancemill.engine.chunk import Chunk, RowFault, join
+from lancemill.engine.faults import Budget, FaultPolicy, failed_run
+from lancemill.engine.lane import lane
+from lancemill.engine.progress import Meter, StageCounters
+from lancemill.ops.operation import Applied, Bound, Fault, Outcome, WorkerContext
+from lancemill.plan.step import Plan
+from lancemill.sources.source import Shard, Snapshot
+
+IO_CALLS = 8
+"""Calls of an IO-bound operation that run at once; the operation itself bounds its requests."""
+SOURCE_STAGE = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much of the source travels together."""
+
+    rows: int
+    bytes: int = 8 << 20
+
+
+def pace_of(plan: Plan) -> Pace:
+    """Small chunks where rows are pictures, large ones where they are text and numbers."""
+    heavy = {"fetch", "decode", "infer", "udf"}
+    if any(part.operation in heavy for step in plan.steps for part in step.parts):
+        return Pace(rows=32)
+    return Pace(rows=2048, bytes=32 << 20)
+
+
+class Worker:
+    """Runs a plan's steps over shards. Use as a context manager: closing ends all of its threads."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        context: WorkerContext,
+        policy: FaultPolicy,
+        budget: Budget,
+        meter: Meter,
+    ) -> None:
+        self._plan = plan
+        self._context = context
+        self._policy = policy
+        self._budget = budget
+        self._meter = meter
+        self._pace = pace_of(plan)
+        self._stack = ExitStack()
+        self._stopping = threading.Event()
+
+    def __enter__(self) -> Worker:
+        self._cpu = self._pool(self._context.cores, "compute")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._stack.close()
+
+    def stop(self) -> None:
+        """Take no further rows; what flows already comes out."""
+        self._stopping.set()
+
+    def stream(self, snapshot: Snapshot, shards: Iterator[Shard]) -> Iterator[Chunk]:
+        """The shards' rows after all steps, in order."""
+        source = self._meter.stage(SOURCE_STAGE)
+        chunks: Generator[Chunk, None, None] = lane(
+            self._read(snapshot, shards, source), _same, self._pool(1, "read"), 2, source
+        )
+        self._stack.callback(chunks.close)
+        for index, step in enumerate(self._plan.steps):
+            chunks = self._step(chunks, step.done, self._plan.keeps[index + 1])
+            self._stack.callback(chunks.close)
+        return chunks
+
+    def _pool(self, threads: int, name: str) -> ThreadPoolExecutor:
+        pool = ThreadPoolExecutor(threads, thread_name_prefix=f"lancemill-{name}")
+        self._stack.callback(pool.shutdown, cancel_futures=True)
+        return pool
+
+    def _read(
+        self, snapshot: Snapshot, shards: Iterator[Shard], counters: StageCounters
+    ) -> Iterator[Chunk]:
+        plan = self._plan
+        columns = list(plan.reads)
+        if plan.key is not None and plan.key not in columns:
+            columns.append(plan.key)
+        for shard in shards:
+            at = shard.start
+            began = time.monotonic()
+            for batch in snapshot.read(shard, columns, self._pace.rows, self._pace.bytes):
+                if self._stopping.is_set():
+                    return
+                counters.add(
+                    rows_in=batch.num_rows,
+                    rows_out=batch.num_rows,
+                    busy_seconds=time.monotonic() - began,
+                )
+                yield self._chunk(shard, batch, at)
+                at += batch.num_rows
+                began = time.monotonic()
+            yield self._shard_end(shard)
+
+    def _chunk(self, shard: Shard, batch: pa.RecordBatch, start: int) -> Chunk:
+        position = np.arange(start, start + batch.num_rows, dtype=np.int64)
+        key = self._plan.key
+        keys = batch.column(key) if key is not None else pa.array(position)
+        return Chunk(
+            shard=shard,
+            batch=batch.select(list(self._plan.reads)),
+            position=position,
+            key=pc.cast(keys, pa.string()),
+            rows_in=batch.num_rows,
+        )
+
+    def _shard_end(self, shard: Shard) -> Chunk:
+        plan = self._plan
+        empty = pa.RecordBatch.from_pylist([], plan.source).select(list(plan.reads))
+        nothing = np.empty(0, np.int64)
+        return Chunk(shard, empty, nothing, pa.array([], pa.string()), last=True)
+
+    def _step(
+        self, chunks: Iterator[Chunk], bound: Bound, keep: Sequence[str]
+    ) -> Generator[Chunk, None, None]:
+        counters = self._meter.stage(bound.stage)
+        applied = bound.open(self._context)
+        self._stack.callback(applied.close)
+        pool: Executor
+        if bound.serial:
+            counters.workers, window, pool = 1, 2, self._pool(1, bound.stage)
+        elif bound.bound_by == "io":
+            counters.workers = IO_CALLS
+            window, pool = IO_CALLS, self._pool(IO_CALLS, bound.stage)
+        else:
+            counters.workers = self._context.cores
+            window, pool = self._context.cores + 1, self._cpu
+        counters.queue_capacity = window
+        if bound.batch_rows is not None:
+            chunks = regroup(chunks, bound.batch_rows)
+        task = _StepTask(bound, applied, tuple(keep), self._policy, self._budget, counters, self._meter)
+        return lane(chunks, task, pool, window, counters)
+
+
+def _same(chunk: Chunk) -> Chunk:
+    return chunk
+
+
+def regroup(chunks: Iterator[Chunk], rows: int) -> Iterator[Chunk]:
+    """Chunks of exactly `rows` rows, but for a shard's last ones."""
+    waiting: list[Chunk] = []
+    count = 0
+    for chunk in chunks:
+        if chunk.last:
+            if waiting:
+                yield join(waiting)
+            waiting, count = [], 0
+            yield chunk
+            continue
+        waiting.append(chunk)
+        count += chunk.batch.num_rows
+        while count >= rows:
+            whole = join(waiting)
+            head, rest = whole.split(rows)
+            yield head
+            count -= rows
+            waiting = [rest] if rest.batch.num_rows or rest.rows_in else []
+    if waiting:
+        yield join(waiting)
+
+
+class _StepTask:
+    """An opened operation applied to chunks: retries, set-aside rows, counters."""
+
+    def __init__(
+        self,
+        bound: Bound,
+        applied: Applied,
+        keep: tuple[str, ...],
+        policy: FaultPolicy,
+        budget: Budget,
+        counters: StageCounters,
+        meter: Meter,
+    ) -> None:
+        self._bound = bound
+        self._applied = applied
+        self._keep = keep
+        self._policy = policy
+        self._budget = budget
+        self._counters = counters
+        self._meter = meter
+
+    def __call__(self, chunk: Chunk) -> Chunk:
+        if chunk.batch.num_rows == 0:
+            return replace(chunk, batch=self._narrow(self._empty()))
+        with self._counters.working():
+            outcome = self._applied(chunk.batch)
+            if outcome.faults:
+                outcome = self._retry(chunk, outcome)
+            result = self._settle(chunk, outcome)
+        self._counters.add(
+            rows_in=chunk.batch.num_rows,
+            rows_out=result.batch.num_rows,
+            faults=len(outcome.faults),
+        )
+        return replace(result, batch=self._narrow(result.batch))
+
+    def _empty(self) -> pa.RecordBatch:
+        return pa.RecordBatch.from_pylist([], self._bound.schema)
+
+    def _narrow(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch if tuple(batch.schema.names) == self._keep else batch.select(list(self._keep))
+
+    def _retry(self, chunk: Chunk, outcome: Outcome) -> Outcome:
+        """Applies the operation again to rows that a rule gives further attempts."""
+        if self._bound.shape != "map":
+            return outcome
+        for attempt in range(1, max((r.attempts for r in self._policy.rules), default=1)):
+            again = []
+            pause = 0.0
+            for fault in outcome.faults:
+                rule = self._policy.rule_for(fault)
+                if rule.action == "retry" and attempt < rule.attempts:
+                    again.append(fault.row)
+                    pause = max(pause, rule.backoff * 2 ** (attempt - 1))
+            if not again:
+                break
+            time.sleep(pause)
+            outcome = _replaced(outcome, again, self._applied(chunk.batch.take(pa.array(again))))
+        return outcome
+
+    def _settle(self, chunk: Chunk, outcome: Outcome) -> Chunk:
+        """Decides what becomes of each faulty row: set aside, kept with a null, or the run's end."""
+        settled: list[RowFault] = []
+        drop: list[int] = []
+        for fault in outcome.faults:
+            action = self._policy.final_action(self._policy.rule_for(fault))
+            key = chunk.key[fault.row].as_py()
+            if action == "fail":
+                raise failed_run(fault, key)
+            position = int(chunk.position[fault.row])
+            settled.append(
+                RowFault(position, key, fault.stage, fault.reason, fault.message, action)
+            )
+            if action == "quarantine":
+                drop.append(fault.row)
+        if settled:
+            for fault in outcome.faults:
+                self._meter.set_aside(fault.reason)
+            self._budget.charge([(fault.reason, fault.message) for fault in outcome.faults])
+        return chunk.after(outcome, tuple(settled), drop)
+
+
+def _replaced(outcome: Outcome, rows: list[int], again: Outcome) -> Outcome:
+    """`outcome` with the given rows replaced by what a further attempt made of them."""
+    both = pa.Table.from_batches([outcome.rows, again.rows])
+    order = np.arange(outcome.rows.num_rows, dtype=np.int64)
+    order[rows] = outcome.rows.num_rows + np.arange(len(rows), dtype=np.int64)
+    batch = both.take(pa.array(order)).combine_chunks().to_batches()[0]
+    tried = set(rows)
+    kept = [fault for fault in outcome.faults if fault.row not in tried]
+    new = [Fault(rows[f.row], f.stage, f.reason, f.message) for f in again.faults]
+    return Outcome(batch, tuple(sorted((*kept, *new), key=lambda fault: fault.row)))
