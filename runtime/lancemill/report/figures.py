@@ -36,8 +36,8 @@ def size(number: float) -> str:
 
 def duration(seconds: float) -> str:
     """`40 ms`, `0.9 s`, `31 s`, `2 min 5 s`, `1 h 12 min`"""
-    if 0 < seconds < 0.0995:
-        return f"{1000 * seconds:.0f} ms"
+    if seconds < 0.0995:
+        return f"{1000 * seconds:.0f} ms" if seconds >= 0.0005 else "0 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
