@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lancemill_api.mistakes import Mistake
+from lancemill_api.mistakes import Mistake as Mistake
 
 
 class LancemillError(Exception):

@@ -1,4 +1,4 @@
-"""The entry point: registers the commands, each in a module of its own, and tells errors.
+"""The entry point: registers the commands, each in a module of its own.
 
 Only typer is imported before a command runs; what a command needs, its function imports.
 """
@@ -6,7 +6,6 @@ Only typer is imported before a command runs; what a command needs, its function
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 import typer
@@ -21,10 +20,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-for module in (init, validate, plan, run, runs, show, view, doctor):
-    app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+app.command()(init.init)
+app.command()(validate.validate)
+app.command()(plan.plan)
+app.command()(run.run)
+app.command()(runs.runs)
+app.command()(show.show)
+app.command()(view.view)
 app.add_typer(quarantine.app, name="quarantine")
+app.command()(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:
@@ -48,12 +52,5 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; errors of ours become one line and their exit status."""
-    try:
-        app()
-    except Exception as error:
-        if os.environ.get("LANCEMILL_DEBUG"):
-            raise
-        from lancemill.cli.console import print_failure
-
-        sys.exit(print_failure(error))
+    """Run the command line."""
+    app()

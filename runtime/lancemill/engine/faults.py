@@ -91,8 +91,11 @@ class Budget:
             self._failed += len(faults)
             self._reasons.update(faults)
             if self._failed > self.allowed:
-                raise BudgetExceeded(self._words(), remedy="mend the rows, exclude them at the "
-                                     "source, or raise spec.errors.maxRate or maxRows")
+                raise BudgetExceeded(
+                    self._words(),
+                    remedy="mend the rows, exclude them at the "
+                    "source, or raise spec.errors.maxRate or maxRows",
+                )
 
     def _words(self) -> str:
         (reason, message), count = self._reasons.most_common(1)[0]

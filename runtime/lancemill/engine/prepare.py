@@ -14,8 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from lancemill_api import LanceDataset, MultimodalPipeline
-
 from lancemill.errors import Mistake, PlanError
 from lancemill.ops.operation import WorkerContext
 from lancemill.plan.build import build, parts_of
@@ -24,6 +22,7 @@ from lancemill.sinks import open_sink
 from lancemill.sinks.sink import Sink
 from lancemill.sources import open_source
 from lancemill.sources.source import Source
+from lancemill_api import LanceDataset, MultimodalPipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,9 @@ def prepare(
 ) -> Prepared:
     """Opens both ends and plans; PlanError with every mistake, StorageError when a store refuses."""
     sink = open_sink(pipeline.spec.sink, datasets, base=base)
-    source = open_source(pipeline.spec.source, base=base, with_row_id="_rowid" in sink.needs_columns)
+    source = open_source(
+        pipeline.spec.source, base=base, with_row_id="_rowid" in sink.needs_columns
+    )
     schema = source.schema()
     mistakes: list[Mistake] = []
     resolved = _resolve(pipeline, context, mistakes)
@@ -83,17 +84,16 @@ def _resolve(
 
 def _check_queries(pipeline: MultimodalPipeline, output: pa.Schema) -> list[Mistake]:
     """What is wrong with `validate` and `summary` for these columns."""
-    asked = [("validate", one) for one in pipeline.spec.validate_ or []]
-    asked += [("summary", one) for one in pipeline.spec.summary or []]
+    spec = pipeline.spec
+    asked = [("validate", index, one.query) for index, one in enumerate(spec.validate_)]
+    asked += [("summary", index, one.query) for index, one in enumerate(spec.summary)]
     if not asked:
         return []
     from lancemill.tables.query import check_query
 
     mistakes = []
-    counts: dict[str, int] = {}
-    for where, one in asked:
-        index = counts[where] = counts.get(where, -1) + 1
-        message = check_query(one.query, output)
+    for where, index, query in asked:
+        message = check_query(query, output)
         if message is not None:
             mistakes.append(Mistake(f"spec.{where}[{index}].query", message))
     return mistakes

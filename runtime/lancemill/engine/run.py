@@ -234,7 +234,7 @@ class RunInProgress:
     # -- after the rows
 
     def _validate(self, staged: Staged) -> list[Validation]:
-        found = [_validated(one, staged) for one in self.prepared.pipeline.spec.validate_ or []]
+        found = [_validated(one, staged) for one in self.prepared.pipeline.spec.validate_]
         broken = [one for one in found if not one.ok]
         if broken:
             raise ValidationFailed(
@@ -245,7 +245,7 @@ class RunInProgress:
         return found
 
     def _summarise(self, staged: Staged) -> list[SummaryTable]:
-        asked = self.prepared.pipeline.spec.summary or []
+        asked = self.prepared.pipeline.spec.summary
         return [SummaryTable.of(one.name, one.query, staged.query(one.query)) for one in asked]
 
     def _conclude(
@@ -386,7 +386,8 @@ def _validated(one: Any, staged: Staged) -> Validation:
         return Validation(one.name, one.query, found, "one number", ok=False)
     value = table.column(0)[0].as_py()
     expect = one.expect
-    words, ok = [], True
+    words: list[str] = []
+    ok = True
     for limit, name, holds in (
         (expect.min, "at least", lambda v, x: v >= x),
         (expect.max, "at most", lambda v, x: v <= x),

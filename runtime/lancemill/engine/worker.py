@@ -157,7 +157,9 @@ class Worker:
         counters.queue_capacity = window
         if bound.batch_rows is not None:
             chunks = regroup(chunks, bound.batch_rows)
-        task = _StepTask(bound, applied, tuple(keep), self._policy, self._budget, counters, self._meter)
+        task = _StepTask(
+            bound, applied, tuple(keep), self._policy, self._budget, counters, self._meter
+        )
         return lane(chunks, task, pool, window, counters)
 
 

@@ -52,8 +52,8 @@ class WorkerContext:
     """Requests that may be in flight at once."""
     base: Path = field(default_factory=Path)
     """Folder of the manifest: relative paths and local user code start here."""
-    storage: Mapping[str, Any] | None = None
-    """The source's storage block (as in the manifest), for operations that have none of their own."""
+    storage: Any = None
+    """The source's storage block, for operations that have none of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from lancemill.errors import Mistake, PlanError
-from lancemill.ops.operation import UNKNOWN, Bound, with_columns
+from lancemill.ops.operation import UNKNOWN, Applied, Bound, WorkerContext, with_columns
 from lancemill.plan.step import Part, Plan, Step
 
 
@@ -77,7 +77,7 @@ def _assumed(step: Step, schema: pa.Schema) -> Bound:
     )
 
 
-def _never(_: object) -> object:
+def _never(_: WorkerContext) -> Applied:
     raise AssertionError("a step that does not fit is never opened")
 
 

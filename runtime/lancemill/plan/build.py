@@ -8,14 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from lancemill_api import MultimodalPipeline
-from lancemill_api.stage import Stage
-
 from lancemill.errors import Mistake, PlanError
 from lancemill.ops.operation import Place
 from lancemill.plan.bind import bind_plan
 from lancemill.plan.rules import optimise
 from lancemill.plan.step import Part, Placement, Plan, Step
+from lancemill_api import MultimodalPipeline
+from lancemill_api.stage import Stage
 
 KEY_COLUMNS = ("key", "uri", "id", "name")
 """Columns that name a row to a person, best first."""

@@ -12,10 +12,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lancemill_api import MultimodalPipeline
-
 from lancemill.plan.build import sink_of
 from lancemill.plan.step import Plan
+from lancemill_api import MultimodalPipeline
 
 TUNING = frozenset(
     {"batchSize", "timeout", "attempts", "isolation", "setup", "rowTimeout", "storage", "placement"}
@@ -29,7 +28,11 @@ def meaning_of(pipeline: MultimodalPipeline, plan: Plan, limit: int | None) -> d
         part.place.stage: step.done.meaning for step in plan.steps for part in step.parts[:1]
     }
     stages = [
-        {"operation": part.operation, **_plain(part.spec), "facts": dict(by_stage.get(part.place.stage, {}))}
+        {
+            "operation": part.operation,
+            **_plain(part.spec),
+            "facts": dict(by_stage.get(part.place.stage, {})),
+        }
         for step in plan.steps
         for part in step.parts
     ]

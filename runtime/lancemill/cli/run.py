@@ -1,0 +1,60 @@
+"""`lancemill run`: the manifest done, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lancemill.cli.plan import Which
+from lancemill.cli.validate import Json, Manifest, Set
+
+
+def run(
+    manifest: Manifest,
+    set_: Set = None,
+    pipeline: Which = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="RUN", help="Go on with an earlier run.")
+    ] = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option("--run-id", help="Id of the run; one that exists is gone on with."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only the source's first rows.")
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            min=1,
+            help="So many rows from all over the source, without changing the dataset; "
+            "tells rate and estimate.",
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write the run's page here too.")
+    ] = None,
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The closing lines only.")] = False,
+) -> None:
+    """Run a pipeline on this machine."""
+    from lancemill.cli.console import Console
+    from lancemill.cli.told import telling
+    from lancemill.engine.run import RunOptions
+    from lancemill.engine.session import run_job
+    from lancemill.manifest import load
+
+    options = RunOptions(
+        run=resume or run_id, resume=resume is not None, limit=limit, sample=sample
+    )
+    console = Console("json" if json else "quiet" if quiet else "auto")
+    with telling(json), console:
+        job = load(manifest, set_ or ()).job(pipeline)
+        summary = run_job(job, options, console, page=report)
+        console.stop(summary)
+    raise typer.Exit(
+        {"succeeded": 0, "nothing-to-do": 0, "interrupted": 130}.get(summary.result, 1)
+    )

@@ -1,0 +1,42 @@
+"""`lancemill runs`: what has been run into a dataset, and how it ended."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lancemill.cli.validate import Json
+
+Dataset = Annotated[str, typer.Argument(help="The dataset's path or URI.", show_default=False)]
+
+
+def runs(dataset: Dataset, json: Json = False) -> None:
+    """List the runs of a dataset."""
+    from lancemill.cli.told import telling
+
+    with telling(json):
+        from lancemill.engine.history import history
+        from lancemill.storage import open_store
+
+        found = history(open_store(f"{dataset}.runs"))
+        if json:
+            import json as encoder
+
+            typer.echo(encoder.dumps([one.to_json() for one in found]))
+            return
+        if not found:
+            typer.echo(f"no runs of {dataset}")
+            return
+        from lancemill.cli.columns import table_lines
+
+        rows = [
+            (one.run, one.pipeline, one.state, one.started_at, _number(one.rows), one.version or "")
+            for one in found
+        ]
+        for line in table_lines(("RUN", "PIPELINE", "STATE", "STARTED", "ROWS", "VERSION"), rows):
+            typer.echo(line)
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"

@@ -1,0 +1,53 @@
+"""Earlier runs of a dataset, as their ledgers tell them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lancemill.engine.ledger import runs_below
+from lancemill.storage import Location
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """One run."""
+
+    run: str
+    pipeline: str
+    state: str
+    """`committed`, `sample`, or `unfinished` (running, failed or stopped: it can be resumed)."""
+    started_at: str
+    rows: int | None
+    version: int | None
+    quarantined: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For scripts."""
+        told = asdict(self)
+        told["startedAt"] = told.pop("started_at")
+        return told
+
+
+def history(folder: Location) -> list[PastRun]:
+    """The runs whose ledgers lie in `folder` (`<dataset>.runs`), oldest first."""
+    found = []
+    for ledger in runs_below(folder):
+        record = ledger.record()
+        if record is None:
+            continue
+        outcome = ledger.outcome()
+        state = "sample" if record.get("sample") else "committed" if outcome else "unfinished"
+        told = outcome or {}
+        found.append(
+            PastRun(
+                run=ledger.run,
+                pipeline=record["pipeline"],
+                state=state,
+                started_at=record["startedAt"],
+                rows=told.get("rows"),
+                version=told.get("version"),
+                quarantined=told.get("quarantined"),
+            )
+        )
+    return sorted(found, key=lambda one: (one.started_at, one.run))

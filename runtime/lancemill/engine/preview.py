@@ -1,0 +1,85 @@
+"""What `lancemill plan` shows: the plan, and what listing the source tells, without running it."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+
+from lancemill.engine.prepare import prepare
+from lancemill.engine.session import local_context
+from lancemill.manifest import Job
+from lancemill.plan.explain import Facts, to_json, to_text
+from lancemill.plan.segments import target_shard_bytes
+from lancemill.plan.step import Plan
+from lancemill_api import MultimodalPipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A plan with its facts."""
+
+    plan: Plan
+    facts: Facts
+
+    def to_text(self) -> str:
+        """As a tree for people."""
+        return to_text(self.plan, self.facts)
+
+    def to_json(self) -> str:
+        """For scripts."""
+        return to_json(self.plan, self.facts)
+
+
+def preview(job: Job, *, listing: bool = True) -> Preview:
+    """Plan a job; with `listing` the source is listed too, for counts and bytes."""
+    prepared = prepare(job.pipeline, job.datasets, job.base, local_context(job))
+    rows = size = shards = None
+    told = ""
+    if listing:
+        with tempfile.TemporaryDirectory(prefix="lancemill-plan-") as folder:
+            snapshot = prepared.source.take_snapshot(folder)
+            rows, size = snapshot.rows, snapshot.bytes
+            shards = sum(1 for _ in snapshot.shards(target_shard_bytes(size)))
+            told = str(snapshot.document.get("told", ""))
+    spec = job.pipeline.spec
+    facts = Facts(
+        source=_source_words(job.pipeline),
+        sink=_sink_words(job.pipeline),
+        rows=rows,
+        bytes=size,
+        shards=shards,
+        told=told,
+        validations=len(spec.validate_),
+        summaries=len(spec.summary),
+        errors=_errors_words(job.pipeline),
+        ignored=_ignored_locally(job.pipeline),
+    )
+    return Preview(prepared.plan, facts)
+
+
+def _source_words(pipeline: MultimodalPipeline) -> str:
+    kind, source = pipeline.spec.source.given
+    return f"{getattr(source, 'format', kind)} {source.uri}"
+
+
+def _sink_words(pipeline: MultimodalPipeline) -> str:
+    kind, sink = pipeline.spec.sink.given
+    where = getattr(sink, "dataset", None) or sink.uri
+    return f"{kind} {where} {getattr(sink, 'mode', '')}".rstrip()
+
+
+def _errors_words(pipeline: MultimodalPipeline) -> str:
+    errors = pipeline.spec.errors
+    most = f"at most {errors.max_rate:.2%}"
+    most += f", {errors.max_rows:,} rows" if errors.max_rows is not None else ""
+    return f"{errors.on_row}, {most}"
+
+
+def _ignored_locally(pipeline: MultimodalPipeline) -> list[str]:
+    """Fields that the manifest sets and that mean something in a cluster only."""
+    spec = pipeline.spec
+    found = [f"spec.{name}" for name in ("cluster", "run") if name in spec.model_fields_set]
+    for index, stage in enumerate(spec.stages):
+        given = stage.placement.model_fields_set - {"batch_size"} if stage.placement else ()
+        found += [f"spec.stages[{index}].placement.{name}" for name in sorted(given)]
+    return found

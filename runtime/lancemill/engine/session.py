@@ -1,0 +1,76 @@
+"""A job from its manifest to its page, with signals minded: what the CLI and Python share."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from lancemill.engine.page import write_page
+from lancemill.engine.prepare import prepare
+from lancemill.engine.run import RunInProgress, RunOptions, Watcher
+from lancemill.errors import LancemillError, ManifestError
+from lancemill.manifest import Job
+from lancemill.ops.operation import WorkerContext
+from lancemill.report.summary import RunSummary
+
+
+def run_job(
+    job: Job, options: RunOptions, watcher: Watcher, *, page: Path | None = None
+) -> RunSummary:
+    """Run one pipeline on this machine; the summary also of a run that failed or was stopped.
+
+    Raises ManifestError and StorageError for what is found before the run begins.
+    """
+    context = local_context(job)
+    prepared = prepare(job.pipeline, job.datasets, job.base, context)
+    run = RunInProgress(prepared, replace(options, manifest=job.text), watcher)
+    with _interruptible(run, watcher):
+        try:
+            summary = run.execute()
+        except ManifestError:
+            raise
+        except LancemillError as error:
+            summary = run.failed(error)
+    return write_page(run, summary, job, page)
+
+
+def local_context(job: Job) -> WorkerContext:
+    """What this machine gives to a run."""
+    source = job.pipeline.spec.source.given[1]
+    return WorkerContext(cores=usable_cores(), base=job.base, storage=source.storage)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use (a container's limit counts, where Python can tell)."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _interruptible(run: RunInProgress, watcher: Watcher) -> Iterator[None]:
+    """SIGINT and SIGTERM stop the run at the next rows; a second SIGINT ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        run.interrupt()
+
+    before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
