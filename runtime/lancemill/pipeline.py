@@ -46,7 +46,7 @@ class Pipeline:
         incremental: bool = False,
         storage: Storage | None = None,
     ) -> Pipeline:
-        """A row for each object under a prefix: key, uri, size (bytes), type, etag, last_modified."""
+        """A row for each object: key, uri, size (bytes), type, etag, last_modified, owner."""
         given = {"include": include, "exclude": exclude, "where": where, "storage": storage}
         return self._with(source={"objects": {"uri": uri, "incremental": incremental} | given})
 
@@ -80,7 +80,7 @@ class Pipeline:
     def encode(
         self,
         column: str,
-        format: Literal["jpeg", "png", "webp", "bmp"],
+        format: Literal["jpeg", "png", "webp", "bmp"],  # noqa: A002 - the API's name
         **options: Any,
     ) -> Pipeline:
         """Encoded pictures (quality 1 to 100)."""

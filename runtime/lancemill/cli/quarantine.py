@@ -35,7 +35,7 @@ def list_rows(
         if json:
             import json as encoder
 
-            typer.echo(encoder.dumps([row for row in found.rows], default=str))
+            typer.echo(encoder.dumps(list(found.rows), default=str))
             return
         if not found.total:
             typer.echo(f"nothing of {dataset} was set aside")

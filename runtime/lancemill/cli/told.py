@@ -11,7 +11,7 @@ import typer
 
 @contextmanager
 def telling(as_json: bool = False) -> Iterator[None]:
-    """Turns an error of ours into its line and `typer.Exit`; `--debug` lets the traceback through."""
+    """Turns an error of ours into its line and exit status; `--debug` gives the traceback."""
     from lancemill.errors import LancemillError
 
     try:

@@ -180,7 +180,7 @@ def _identity() -> dict[str, Any]:
 def _boot() -> str:
     """What tells this boot of this machine (or this container) from another of the same name."""
     with contextlib.suppress(OSError):
-        namespace = os.readlink("/proc/self/ns/pid")
+        namespace = str(Path("/proc/self/ns/pid").readlink())
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8] + namespace
     return ""
 

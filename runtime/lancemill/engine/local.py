@@ -21,7 +21,7 @@ from lancemill.sources.source import Shard, Snapshot
 SINK_STAGE = "sink"
 
 
-class _Unfinished(LancemillError):
+class _UnfinishedError(LancemillError):
     """The rows of a shard ended before the shard did: the worker was told to stop."""
 
 
@@ -63,7 +63,7 @@ class LocalEngine:
         try:
             for first in stream:
                 results.put(self._write_shard(first, stream))
-        except _Unfinished:
+        except _UnfinishedError:
             pass
         except BaseException as error:
             results.put(error)
@@ -114,7 +114,7 @@ class _ShardRows:
                 following = next(self._stream, None)
                 self.waited += time.monotonic() - began
                 if following is None:
-                    raise _Unfinished
+                    raise _UnfinishedError
                 chunk = following
         except BaseException as error:
             # A writer wraps what its reader raises: the cause itself is what the run should tell.

@@ -1,4 +1,4 @@
-"""From a manifest to something that can run: opens source and sink, asks what only they know, plans.
+"""From a manifest to something that can run: opens source and sink, asks what they know, plans.
 
 The thin shell around the pure plan: every mistake that source, models and target can tell is
 gathered here, before anything runs.
@@ -47,7 +47,7 @@ def prepare(
     base: Path,
     context: WorkerContext,
 ) -> Prepared:
-    """Opens both ends and plans; PlanError with every mistake, StorageError when a store refuses."""
+    """Opens both ends and plans; PlanError with every mistake, StorageError from a store."""
     sink = open_sink(pipeline.spec.sink, datasets, base=base)
     source = open_source(
         pipeline.spec.source, base=base, with_row_id="_rowid" in sink.needs_columns

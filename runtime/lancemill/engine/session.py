@@ -55,7 +55,7 @@ def usable_cores() -> int:
 
 @contextmanager
 def _interruptible(run: RunInProgress, watcher: Watcher) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the run at the next rows; a second SIGINT ends the process at once."""
+    """SIGINT and SIGTERM stop the run at the next rows; a second one ends the process at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

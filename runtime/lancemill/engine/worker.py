@@ -50,7 +50,7 @@ def pace_of(plan: Plan) -> Pace:
 
 
 class Worker:
-    """Runs a plan's steps over shards. Use as a context manager: closing ends all of its threads."""
+    """Runs a plan's steps over shards. A context manager: closing ends all of its threads."""
 
     def __init__(
         self,
@@ -251,7 +251,7 @@ class _StepTask:
         return outcome
 
     def _settle(self, chunk: Chunk, outcome: Outcome) -> Chunk:
-        """Decides what becomes of each faulty row: set aside, kept with a null, or the run's end."""
+        """Decides what becomes of faulty rows: set aside, kept with a null, or the run's end."""
         settled: list[RowFault] = []
         drop: list[int] = []
         for fault in outcome.faults:

@@ -1,9 +1,9 @@
 """HTTP/1.1 GET, and nothing else, over connections that go to addresses a `Gate` let through.
 
 A client of our own, because fetching small files is a hot path and the address must be ours to
-choose: a body of 60 KB costs 0.05 CPU ms here, 0.13 in aiohttp and 0.36 in urllib3 (one
-connection for each of 64 requests in flight), while decoding and resizing it costs 0.7; and
-obstore's HTTP store follows redirects by itself to wherever they point.
+choose: requesting and reading a body of 60 KB over 64 kept connections costs 0.05 CPU ms by
+asyncio's streams, 0.13 by aiohttp and 0.36 by urllib3, while decoding and resizing it costs 0.7;
+and obstore's HTTP store follows redirects by itself, to wherever they point.
 
 Every method runs inside one event loop. Time is limited by the caller.
 """

@@ -18,7 +18,7 @@ from lancemill.plan.step import Part, Plan, Step
 
 
 def bind_plan(plan: Plan) -> Plan:
-    """`plan` with every step bound, columns narrowed to what is needed; PlanError with all mistakes."""
+    """`plan` with every step bound and columns narrowed; PlanError with all mistakes."""
     steps, mistakes = _bind_chain(plan, plan.source, None)
     output = steps[-1].done.schema if steps else plan.source
     mistakes += _missing_sink_columns(plan, output)

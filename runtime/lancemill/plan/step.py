@@ -1,4 +1,4 @@
-"""What a plan is made of: steps that carry their specification, bound to the columns before them."""
+"""What a plan is made of: steps with their specification, bound to the columns before them."""
 
 from __future__ import annotations
 
