@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from lancemill_api.rules import Rule
+from lancemill_api.rules import NoRepeats, Rule, Unique
 
 RULE_BROKEN = "lancemill_rule"
 """Type of the validation error that a broken rule raises (the loader tells those itself)."""
@@ -59,11 +59,15 @@ class Model(BaseModel):
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
     ) -> JsonSchemaValue:
         schema = handler(core_schema)
+        resolved = handler.resolve_ref_schema(schema)
         written: list[dict[str, Any]] = [
             {"rule": cel.rule, "message": cel.message}
             for rule in cls.must_hold
             if (cel := rule.cel()) is not None
         ]
         if written:
-            handler.resolve_ref_schema(schema)["x-kubernetes-validations"] = written
+            resolved["x-kubernetes-validations"] = written
+        for rule in cls.must_hold:
+            if isinstance(rule, Unique | NoRepeats):
+                resolved["properties"][rule.field] |= rule.marks()
         return schema

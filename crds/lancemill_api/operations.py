@@ -212,7 +212,7 @@ class Format(Model):
     """Puts columns together into text: by a known template, or by a text with {column} in it."""
 
     must_hold = (
-        ExactlyOne("of template and text", ("template", "text")),
+        ExactlyOne("form of text", ("template", "text")),
         NeededWhen("instruction", "template", "alpaca", "the column with the instruction"),
         OnlyBeside("instruction", "template"),
         OnlyBeside("images", "template"),

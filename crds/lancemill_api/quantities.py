@@ -33,7 +33,7 @@ _FACTOR = {
 
 def seconds(text: str) -> float:
     """Seconds of a duration: `seconds("1h30m")` is 5400.0. Raises ValueError."""
-    if not re.match(DURATION, text):
+    if not re.fullmatch(DURATION, text):
         raise ValueError(f"is {text!r}, expected a duration such as 30s, 5m or 1h30m")
     parts = re.findall(r"([0-9.]+)(ms|s|m|h|d)", text)
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
@@ -41,15 +41,15 @@ def seconds(text: str) -> float:
 
 def byte_size(text: str | int) -> int:
     """Bytes of a size: `byte_size("64Mi")` is 67108864. Raises ValueError."""
-    if not re.match(SIZE, str(text)):
+    if not re.fullmatch(SIZE, str(text)):
         raise ValueError(f"is {text!r}, expected a size such as 64Mi, 1.5Gi or 100000 (bytes)")
     return int(quantity(text))
 
 
 def quantity(text: str | int) -> float:
     """Value of a Kubernetes quantity: `quantity("500m")` is 0.5. Raises ValueError."""
-    found = re.match(r"^([0-9.]+)([A-Za-z]*)$", str(text))
-    if not found or not re.match(QUANTITY, str(text)):
+    found = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(text))
+    if not found or not re.fullmatch(QUANTITY, str(text)):
         raise ValueError(f"is {text!r}, expected a quantity such as 4, 500m or 8Gi")
     return float(found[1]) * _FACTOR[found[2]]
 
@@ -62,7 +62,7 @@ class _Written:
 
     def __call__(self, value: Any) -> str:
         number = isinstance(value, int) and not isinstance(value, bool)
-        if (number or isinstance(value, str)) and self.pattern.match(str(value)):
+        if (number or isinstance(value, str)) and self.pattern.fullmatch(str(value)):
             return str(value)
         raise PydanticCustomError("quantity", "expected {words}", {"words": self.words})
 

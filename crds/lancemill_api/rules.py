@@ -199,7 +199,7 @@ class OnlyBeside:
 
 @dataclass(frozen=True, slots=True)
 class Unique:
-    """Entries of the list `field` differ in `key` (a list-map in the CRD, so no CEL)."""
+    """Entries of the list `field` differ in `key` (the CRD has a mark for this, so no CEL)."""
 
     field: str
     key: str = "name"
@@ -220,10 +220,14 @@ class Unique:
     def cel(self) -> None:
         return None
 
+    def marks(self) -> dict[str, Any]:
+        """What the list's schema says of itself in a CRD."""
+        return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [self.key]}
+
 
 @dataclass(frozen=True, slots=True)
 class NoRepeats:
-    """The list `field` says nothing twice (a set in the CRD, so no CEL)."""
+    """The list `field` says nothing twice (the CRD has a mark for this, so no CEL)."""
 
     field: str
 
@@ -239,3 +243,7 @@ class NoRepeats:
 
     def cel(self) -> None:
         return None
+
+    def marks(self) -> dict[str, Any]:
+        """What the list's schema says of itself in a CRD."""
+        return {"x-kubernetes-list-type": "set"}

@@ -18,7 +18,7 @@ class LanceSink(Model):
     """Rows of a Lance dataset, committed once, in source order."""
 
     must_hold = (
-        ExactlyOne("target: dataset or uri", ("dataset", "uri")),
+        ExactlyOne("target", ("dataset", "uri")),
         NeededWhen("key", "mode", "upsert", "the columns that tell rows apart"),
         OnlyWhen("key", "mode", "upsert"),
         OnlyBeside("storage", "uri", "the LanceDataset has its own; put it into its spec.storage"),

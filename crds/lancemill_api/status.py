@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from lancemill_api.base import Model
+from lancemill_api.rules import Unique
 
 Count = Annotated[int, Field(ge=0)]
 Figure = Annotated[float, Field(ge=0)]
@@ -75,6 +76,9 @@ class StageProgress(Observed):
 
 class Progress(Observed):
     """How far a run is."""
+
+    text: Word | None = None
+    """How far, for people and for `kubectl get`, such as 38%."""
 
     percent: Annotated[float, Field(ge=0, le=100)] = 0
     """Share of the rows that are done, in percent."""
@@ -152,6 +156,8 @@ class FinishedRun(Observed):
 class PipelineStatus(Observed):
     """What has come of a pipeline."""
 
+    must_hold = (Unique("conditions", "type"),)
+
     observed_generation: int = -1
     """Generation of the specification that this status is about; -1 before the first."""
     conditions: Conditions = ()
@@ -171,6 +177,8 @@ class PipelineStatus(Observed):
 class LastCommit(Observed):
     """Where the dataset's latest version comes from."""
 
+    text: Word | None = None
+    """Pipeline and run, for people and for `kubectl get`, such as cats/7f3a."""
     run: Word | None = None
     """Id of the run."""
     pipeline: Word | None = None
@@ -193,6 +201,8 @@ class ColumnState(Observed):
 class DatasetStatus(Observed):
     """What a dataset is like now."""
 
+    must_hold = (Unique("conditions", "type"),)
+
     observed_generation: int = -1
     """Generation of the specification that this status is about; -1 before the first."""
     conditions: Conditions = ()
@@ -203,6 +213,8 @@ class DatasetStatus(Observed):
     """Rows in it."""
     fragments: Count | None = None
     """Fragments in it."""
+    size: Word | None = None
+    """Size of the latest version, for people and for `kubectl get`, such as 1.9 GB."""
     live_bytes: Count | None = None
     """Bytes of the latest version."""
     physical_bytes: Count | None = None

@@ -146,9 +146,10 @@ def _split(text: str) -> list[str]:
 
 def _unknown(text: str) -> UnknownType:
     near = difflib.get_close_matches(text, [*SCALARS, "timestamp"], n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
+    if near:
+        return UnknownType(f"is '{text}', which is no type; did you mean {near[0]}?")
     return UnknownType(
-        f"is '{text}', which is no type; {hint}expected one of {_all(SCALARS)}, timestamp, "
+        f"is '{text}', which is no type; expected one of {_all(SCALARS)}, timestamp, "
         "float32[512], uint8[224,224,3], list<string>, struct<a: int32>"
     )
 
