@@ -1,0 +1,244 @@
+"""The only place where a run makes a version of a dataset, exactly once.
+
+Lance commits whatever it is given, twice if it is given twice, and its appends never conflict; so
+the run's id travels with the commit, and the dataset's own history is asked before and after:
+
+    settle → propose → commit → settle
+               ↑__________|  when something else came first
+
+*Settling* looks for the run's versions. The lowest one is the run's; rows that later ones added
+(two drivers at work on one run) are taken back by fragment id, since both may refer to the same
+data files. Last, the run is mirrored in the configuration, because the history goes away with
+versions that are cleaned up. Each step finds what an earlier attempt left and goes on from there,
+so a kill at any point is mended by the next call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from lancemill.errors import LancemillError, RunConflict
+from lancemill.sinks.sink import Committed, RunRef
+from lancemill.storage import explain
+from lancemill.tables import history, withdraw
+from lancemill.tables.backoff import pause
+from lancemill.tables.history import Entry, History, RunRecord
+from lancemill.tables.table import Table
+
+ATTEMPTS = 24
+MIRROR_ATTEMPTS = 8
+BROKEN_ATTEMPTS = 3
+
+Checkpoint = Callable[[str], None]
+"""Told where a commit is: `proposed`, `committed`, `settled`. A test may end the process there."""
+
+
+def _nothing(_: str) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a run wants to commit, made for the version of the dataset that it was given."""
+
+    operation: Any
+    """A `LanceOperation`."""
+    rows: int
+    """Rows that the run adds or changes."""
+    read_version: int
+    strict: bool = False
+    """Refused when any other version came in between (Lance honours it for Overwrite only)."""
+    properties: Mapping[str, str] | None = None
+
+
+Propose = Callable[[Any, History], Proposal | None]
+"""Makes the proposal for a dataset at its newest version, and what happened since the run's base;
+None when there is nothing to commit. Called again after a conflict."""
+
+
+class Journal(Protocol):
+    """Remembers outside of the dataset that a commit was begun."""
+
+    def begun(self) -> bool: ...
+
+    def begin(self) -> None: ...
+
+
+def commit_once(
+    table: Table,
+    propose: Propose,
+    run: RunRef,
+    base: int,
+    *,
+    journal: Journal,
+    checkpoint: Checkpoint = _nothing,
+) -> Committed:
+    """Commit the run's proposal unless the run is committed already.
+
+    `base` is the version that the dataset had when the run began. Raises RunConflict when what
+    others did meanwhile leaves no right way to commit, StorageError when the store fails.
+    """
+    tried, broken = journal.begun(), 0
+    for attempt in range(ATTEMPTS):
+        dataset = table.open()
+        done = settle(table, run, base, checkpoint=checkpoint)
+        if done is not None:
+            return replace(done, already=True)
+        past = history.since(dataset, base)
+        if tried and not past.complete:
+            raise _unknowable(table, run)
+        proposal = _proposed(table, propose, dataset, past, run, base)
+        if isinstance(proposal, Committed):
+            return proposal
+        if proposal is None:
+            return Committed(version=dataset.version, rows=0)
+        journal.begin()
+        checkpoint("proposed")
+        try:
+            _commit(table, proposal, run)
+        except OSError as error:
+            broken += not _is_conflict(error)
+            tried = tried or not _is_conflict(error)
+            _give_up(table, run, error, proposal.strict, broken)
+            pause(attempt)
+            continue
+        checkpoint("committed")
+        done = settle(table, run, base, checkpoint=checkpoint)
+        if done is None:
+            raise RunConflict(f"{table.uri}: the commit of run {run.run} is gone from the history")
+        return done
+    raise RunConflict(
+        f"{table.uri}: {ATTEMPTS} attempts to commit met other writers each time",
+        kept="the run's shards are kept",
+        remedy="resume the run when the dataset is less busy",
+    )
+
+
+def settle(
+    table: Table, run: RunRef, base: int, *, checkpoint: Checkpoint = _nothing
+) -> Committed | None:
+    """What the run has committed, with everything behind its commit done; None if it has not."""
+    dataset = table.find()
+    if dataset is None:
+        return None
+    known = next((r for r in history.mirrored(dataset, run.pipeline) if r.run == run.run), None)
+    if known is not None:
+        return Committed(version=known.version, rows=known.rows)
+    mine = [entry for entry in history.since(dataset, base).entries if entry.by_run(run.run)]
+    if not mine:
+        return None
+    first, *later = mine
+    for entry in later:
+        withdraw.take_back(table, entry)
+    if history.KEY in first.properties:
+        withdraw.take_back_overtaken(table, first)
+    checkpoint("settled")
+    record = RunRecord(run.run, first.version, _rows(first), run.meaning)
+    _mirror(table, run.pipeline, record)
+    return Committed(version=record.version, rows=record.rows)
+
+
+def repair(table: Table, recent: int = 64) -> None:
+    """Settle what drivers that died in a race left in the last `recent` versions.
+
+    A driver can be overtaken, commit all the same, and die before it looks again; then the rows
+    that it doubled stay until somebody calls this: each run does, before it begins.
+    """
+    dataset = table.find()
+    if dataset is None:
+        return
+    start = max(0, dataset.version - recent)
+    entries = [e for e in history.since(dataset, start).entries if history.RUN in e.properties]
+    runs = [entry.properties[history.RUN] for entry in entries]
+    for entry in entries:
+        if runs.count(entry.properties[history.RUN]) > 1:
+            first = next(e for e in entries if e.by_run(entry.properties[history.RUN]))
+            if entry is not first:
+                withdraw.take_back(table, entry)
+
+
+def _proposed(
+    table: Table, propose: Propose, dataset: Any, past: History, run: RunRef, base: int
+) -> Proposal | Committed | None:
+    try:
+        return propose(dataset, past)
+    except LancemillError:
+        raise
+    except Exception as error:
+        # A driver that was faster has removed what the proposal is made from.
+        done = settle(table, run, base)
+        if done is None:
+            raise explain(error, table.uri) from error
+        return replace(done, already=True)
+
+
+def _commit(table: Table, proposal: Proposal, run: RunRef) -> None:
+    from lance import LanceDataset, Transaction
+
+    properties = {
+        history.RUN: run.run,
+        history.PIPELINE: run.pipeline,
+        history.MEANING: run.meaning,
+        history.ROWS: str(proposal.rows),
+        **(proposal.properties or {}),
+    }
+    transaction = Transaction(
+        proposal.read_version, proposal.operation, transaction_properties=properties
+    )
+    LanceDataset.commit(
+        table.uri,
+        transaction,
+        max_retries=0 if proposal.strict else 20,
+        storage_options=table.storage_options,
+    )
+
+
+def _is_conflict(error: OSError) -> bool:
+    from lance.commit import CommitConflictError
+
+    return isinstance(error, CommitConflictError)
+
+
+def _give_up(table: Table, run: RunRef, error: OSError, strict: bool, broken: int) -> None:
+    """Raise when another attempt would end in the same way."""
+    if _is_conflict(error):
+        if not strict and not getattr(error, "retryable", True):
+            raise RunConflict(
+                f"{table.uri} was changed while run {run.run} was going on, and its output does "
+                f"not fit any more ({str(error).split(',')[0]})",
+                remedy="start a new run",
+            ) from error
+    elif broken >= BROKEN_ATTEMPTS:
+        raise explain(error, table.uri) from error
+
+
+def _unknowable(table: Table, run: RunRef) -> RunConflict:
+    return RunConflict(
+        f"{table.uri}: an earlier attempt began to commit run {run.run}, and the versions that "
+        "would show whether it did have been cleaned up",
+        kept="the run's shards are kept",
+        remedy="look for the run's rows in the dataset; if they are missing, start a new run",
+    )
+
+
+def _rows(entry: Entry) -> int:
+    return int(entry.properties.get(history.ROWS, "0"))
+
+
+def _mirror(table: Table, pipeline: str, record: RunRecord) -> None:
+    """Put `record` into the configuration. Losing every race for it does no harm: as long as the
+    transactions are there they say the same, and the next settling tries again."""
+    for attempt in range(MIRROR_ATTEMPTS):
+        dataset = table.open()
+        records = history.mirrored(dataset, pipeline)
+        if any(known.run == record.run for known in records):
+            return
+        text = history.mirror_text([*records, record])
+        try:
+            dataset.update_config({history.MIRROR + pipeline: text})
+        except OSError:
+            pause(attempt)
+            continue
+        return
