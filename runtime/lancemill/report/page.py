@@ -82,10 +82,10 @@ class RunPage:
 
 def render(page: RunPage) -> str:
     """The page as HTML."""
-    script = _text("page.js")
+    script = packaged_text("page.js")
     return (
-        _environment()
-        .from_string(_text("page.html.j2"))
+        environment()
+        .from_string(packaged_text("page.html.j2"))
         .render(
             page=page,
             run=page.summary,
@@ -99,7 +99,7 @@ def render(page: RunPage) -> str:
             set_aside_more=max(0, page.summary.set_aside - len(page.set_aside[:MOST_SET_ASIDE])),
             plan=_clipped(page.plan, MOST_TEXT),
             manifest=_clipped(page.manifest, MOST_TEXT),
-            style=_text("page.css"),
+            style=packaged_text("page.css"),
             script=script,
             script_hash=_csp_hash(script),
         )
@@ -128,7 +128,10 @@ def set_aside_rows(rows: Iterable[Mapping[str, Any]]) -> list[SetAsideRow]:
 
 def installed_versions() -> dict[str, str]:
     """What runs here: Python, the machine's kind, and the libraries that decide the output."""
-    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
+    found = {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
     for library in LIBRARIES:
         try:
             found[library] = metadata.version(library)
@@ -145,6 +148,8 @@ class _StageRow:
     busy: float
     waiting: float
     blocked: float
+    timed: bool
+    """False where none of its times was measured."""
 
 
 def _stage(stage: StageTotals, duration: float) -> _StageRow:
@@ -156,6 +161,7 @@ def _stage(stage: StageTotals, duration: float) -> _StageRow:
         stage.busy_seconds * part,
         stage.wait_in_seconds * part,
         stage.blocked_seconds * part,
+        timed=told > 0,
     )
 
 
@@ -184,12 +190,14 @@ def _csp_hash(script: str) -> str:
 
 
 @lru_cache
-def _text(name: str) -> str:
+def packaged_text(name: str) -> str:
+    """A file of this package: a template, the style, the script."""
     return (resources.files("lancemill.report") / name).read_text("utf-8")
 
 
 @lru_cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Jinja with escaping on, undefined names as errors, and figures as filters."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(

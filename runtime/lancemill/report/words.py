@@ -40,9 +40,11 @@ def verdict(summary: RunSummary) -> str:
     if summary.result == "nothing-to-do":
         return f"Nothing to do: {summary.message or 'the source has no new rows'}."
     if summary.result == "interrupted":
-        return f"Interrupted after {figures.duration(summary.duration_seconds)}: {_why(summary)}."
+        after = figures.duration(summary.duration_seconds)
+        return f"Stopped on request after {after}: {_why(summary)}."
     if summary.result == "failed":
-        return f"Failed: {_why(summary)}."
+        why = _why(summary)
+        return f"{why[0].upper()}{why[1:]}."
     where = f"{summary.target}, version {summary.version}" if summary.version else summary.target
     if summary.estimate is not None:
         where = f"a sample beside {summary.target}"
