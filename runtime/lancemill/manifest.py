@@ -23,6 +23,8 @@ class Job:
     """Where relative paths start: the manifest's folder."""
     text: str
     """The manifest as it is run."""
+    source: str = ""
+    """What messages call the manifest: its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Loaded:
         """The one pipeline, or the one called `name`; ManifestError where that is not one."""
         found = [one for one in self.pipelines if name in (None, one.metadata.name)]
         if len(found) == 1:
-            return Job(found[0], self.datasets, self.base, self.text)
+            return Job(found[0], self.datasets, self.base, self.text, self.source)
         there = ", ".join(self.names) or "none"
         if name is None and not found:
             message = "there is no MultimodalPipeline in this file"

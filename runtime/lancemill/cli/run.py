@@ -34,6 +34,14 @@ def run(
             "tells rate and estimate.",
         ),
     ] = None,
+    shard_bytes: Annotated[
+        str | None,
+        typer.Option(
+            "--shard-bytes",
+            metavar="SIZE",
+            help="Source bytes in a shard, as 64Mi: what a run that dies has to do again.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write the run's page here too.")
     ] = None,
@@ -48,7 +56,11 @@ def run(
     from lancemill.manifest import load
 
     options = RunOptions(
-        run=resume or run_id, resume=resume is not None, limit=limit, sample=sample
+        run=resume or run_id,
+        resume=resume is not None,
+        limit=limit,
+        sample=sample,
+        shard_bytes=_size(shard_bytes),
     )
     console = Console("json" if json else "quiet" if quiet else "auto")
     with telling(json), console:
@@ -58,3 +70,14 @@ def run(
     raise typer.Exit(
         {"succeeded": 0, "nothing-to-do": 0, "interrupted": 130}.get(summary.result, 1)
     )
+
+
+def _size(text: str | None) -> int | None:
+    from lancemill_api.quantities import byte_size
+
+    if text is None:
+        return None
+    try:
+        return byte_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--shard-bytes") from None

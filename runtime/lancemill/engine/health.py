@@ -22,7 +22,7 @@ class Check:
 
 def checks(dataset: str | None = None) -> list[Check]:
     """Every check; `dataset` is a place whose store is tried as well."""
-    from lancemill.engine.session import usable_cores
+    from lancemill.engine.context import usable_cores
 
     python = f"{platform.python_version()}, {platform.system()} {platform.machine()}"
     found = [

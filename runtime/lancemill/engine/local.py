@@ -19,6 +19,8 @@ from lancemill.sinks.sink import ShardWriter
 from lancemill.sources.source import Shard, Snapshot
 
 SINK_STAGE = "sink"
+HEAD = 24
+"""Output rows of a shard whose source rows are remembered, for the run's page."""
 
 
 class _UnfinishedError(LancemillError):
@@ -86,7 +88,7 @@ class LocalEngine:
             bytes_out=output.bytes,
         )
         self.meter.advance(bytes_out=output.bytes, shards=1)
-        return ShardResult(first.shard, rows.rows_in, output, tuple(rows.faults))
+        return ShardResult(first.shard, rows.rows_in, output, tuple(rows.faults), tuple(rows.head))
 
 
 class _ShardRows:
@@ -100,6 +102,7 @@ class _ShardRows:
         self._meter = meter
         self.rows_in = 0
         self.faults: list[RowFault] = []
+        self.head: list[int] = []
         self.waited = 0.0
         self.error: BaseException | None = None
         self._ended = False
@@ -125,6 +128,8 @@ class _ShardRows:
         """Counts the chunk; True at the shard's end."""
         self.rows_in += chunk.rows_in
         self.faults.extend(chunk.faults)
+        if len(self.head) < HEAD:
+            self.head += chunk.position[: HEAD - len(self.head)].tolist()
         self._meter.advance(chunk.rows_in)
         self._ended = chunk.last
         return self._ended

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lancemill.engine.prepare import prepare
-from lancemill.engine.session import local_context
+from lancemill.engine.context import local_context
+from lancemill.engine.prepare import Prepared, prepare
 from lancemill.manifest import Job
 from lancemill.plan.explain import Facts, to_json, to_text
 from lancemill.plan.segments import target_shard_bytes
 from lancemill.plan.step import Plan
+from lancemill.sources.source import Snapshot
 from lancemill_api import MultimodalPipeline
 
 
@@ -33,27 +34,31 @@ class Preview:
 def preview(job: Job, *, listing: bool = True) -> Preview:
     """Plan a job; with `listing` the source is listed too, for counts and bytes."""
     prepared = prepare(job.pipeline, job.datasets, job.base, local_context(job))
-    rows = size = shards = None
-    told = ""
-    if listing:
-        with tempfile.TemporaryDirectory(prefix="lancemill-plan-") as folder:
-            snapshot = prepared.source.take_snapshot(folder)
-            rows, size = snapshot.rows, snapshot.bytes
-            shards = sum(1 for _ in snapshot.shards(target_shard_bytes(size)))
-            told = str(snapshot.document.get("told", ""))
-    spec = job.pipeline.spec
+    if not listing:
+        return preview_of(prepared, None)
+    with tempfile.TemporaryDirectory(prefix="lancemill-plan-") as folder:
+        return preview_of(prepared, prepared.source.take_snapshot(folder))
+
+
+def preview_of(prepared: Prepared, snapshot: Snapshot | None) -> Preview:
+    """The plan of an opened pipeline, with what its snapshot tells."""
+    pipeline = prepared.pipeline
     facts = Facts(
-        source=_source_words(job.pipeline),
-        sink=_sink_words(job.pipeline),
-        rows=rows,
-        bytes=size,
-        shards=shards,
-        told=told,
-        validations=len(spec.validate_),
-        summaries=len(spec.summary),
-        errors=_errors_words(job.pipeline),
-        ignored=_ignored_locally(job.pipeline),
+        source=_source_words(pipeline),
+        sink=_sink_words(pipeline),
+        validations=len(pipeline.spec.validate_),
+        summaries=len(pipeline.spec.summary),
+        errors=_errors_words(pipeline),
+        ignored=_ignored_locally(pipeline),
     )
+    if snapshot is not None:
+        facts = replace(
+            facts,
+            rows=snapshot.rows,
+            bytes=snapshot.bytes,
+            shards=sum(1 for _ in snapshot.shards(target_shard_bytes(snapshot.bytes))),
+            told=str(snapshot.document.get("told", "")),
+        )
     return Preview(prepared.plan, facts)
 
 

@@ -20,6 +20,8 @@ class ShardResult:
     rows_in: int
     output: ShardOutput
     faults: tuple[RowFault, ...]
+    head: tuple[int, ...] = ()
+    """Source rows of its first output rows, to show input beside output."""
     attempt: int = 0
 
     def to_json(self) -> bytes:
@@ -30,6 +32,7 @@ class ShardResult:
                 "rowsIn": self.rows_in,
                 "output": asdict(self.output),
                 "faults": [asdict(fault) for fault in self.faults],
+                "head": self.head,
                 "attempt": self.attempt,
             },
             separators=(",", ":"),
@@ -50,5 +53,6 @@ class ShardResult:
                 bytes=output["bytes"],
             ),
             faults=tuple(RowFault(**fault) for fault in told["faults"]),
+            head=tuple(told["head"]),
             attempt=told["attempt"],
         )

@@ -17,9 +17,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from lancemill.engine.faults import Budget, policy_of
 from lancemill.engine.ledger import Ledger
-from lancemill.engine.local import SINK_STAGE, LocalEngine
+from lancemill.engine.local import HEAD, SINK_STAGE, LocalEngine
 from lancemill.engine.prepare import Prepared
 from lancemill.engine.progress import Meter
 from lancemill.engine.result import ShardResult
@@ -53,6 +55,8 @@ class RunOptions:
     """Only the source's first rows."""
     sample: int | None = None
     """So many rows through everything, on a detached commit; the dataset does not change."""
+    shard_bytes: int | None = None
+    """Bytes of the source in a shard: what a run that dies has to do again. None: by its size."""
     manifest: str = ""
     """The manifest's text, kept with the run."""
 
@@ -85,6 +89,9 @@ class RunInProgress:
         self.ledger = Ledger(self.run, open_store(folder, self.sink.storage))
         self.results: dict[int, ShardResult] = {}
         self.meter: Meter | None = None
+        self.snapshot: Snapshot | None = None
+        self.head: pa.Table | None = None
+        """The first rows of the output, for the page."""
         self._worker: Worker | None = None
         self._interrupted = False
         self._began = time.monotonic()
@@ -117,7 +124,8 @@ class RunInProgress:
 
     def _execute(self) -> RunSummary:
         record = self._record()
-        base, snapshot = record["base"], self.prepared.source.open_snapshot(record["snapshot"])
+        base = record["base"]
+        self.snapshot = snapshot = self.prepared.source.open_snapshot(record["snapshot"])
         done = None if self.options.sample else self.sink.committed(self.ref, base)
         if done is not None:
             self.results = self.ledger.finished()
@@ -130,6 +138,7 @@ class RunInProgress:
         staged = self.sink.stage(outputs, self.plan.output, base)
         validations = self._validate(staged)
         summaries = self._summarise(staged)
+        self.head = staged.head(HEAD)
         if self.options.sample:
             return self._sampled(snapshot, outputs, base, validations, summaries)
         self.ledger.still_mine()
@@ -163,7 +172,7 @@ class RunInProgress:
             "meaningHash": self.ref.meaning,
             "manifest": self.options.manifest,
             "snapshot": snapshot.document,
-            "shardBytes": target_shard_bytes(snapshot.bytes),
+            "shardBytes": self.options.shard_bytes or target_shard_bytes(snapshot.bytes),
             "base": self.sink.prepare(self.plan.output, self.ref),
         }
 

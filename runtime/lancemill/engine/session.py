@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from lancemill.engine.context import local_context
 from lancemill.engine.page import write_page
 from lancemill.engine.prepare import prepare
 from lancemill.engine.run import RunInProgress, RunOptions, Watcher
 from lancemill.errors import LancemillError, ManifestError
 from lancemill.manifest import Job
-from lancemill.ops.operation import WorkerContext
 from lancemill.report.summary import RunSummary
 
 
@@ -38,19 +37,6 @@ def run_job(
         except LancemillError as error:
             summary = run.failed(error)
     return write_page(run, summary, job, page)
-
-
-def local_context(job: Job) -> WorkerContext:
-    """What this machine gives to a run."""
-    source = job.pipeline.spec.source.given[1]
-    return WorkerContext(cores=usable_cores(), base=job.base, storage=source.storage)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use (a container's limit counts, where Python can tell)."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 @contextmanager
