@@ -117,7 +117,8 @@ class ByteRows:
         wide = pa.types.is_large_binary(array.type)
         first, end = array.offset, array.offset + len(array) + 1
         self._ends = np.frombuffer(offsets or b"\0" * 8, np.int64 if wide else np.int32)[first:end]
-        self._data = memoryview(data if data is not None else b"")
+        # Arrow's own view has signed bytes.
+        self._data = memoryview(data if data is not None else b"").cast("B")
         self._valid = _valid_rows(array)
 
     def __len__(self) -> int:

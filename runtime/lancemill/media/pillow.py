@@ -1,0 +1,106 @@
+"""Everything that is not JPEG, by Pillow: opened by the one plugin that was asked for.
+
+The plugins are called by name, so that no other format and no external program can come in, and so
+that the pixel cap is ours: `Image.open` warns through a filter that all threads share.
+
+Sixteen bits are scaled to eight (Pillow's own conversion clips them to white). Transparency is laid
+over white where the mode has no alpha, as web pages show it and img2dataset stores it: the colours
+under transparent pixels are whatever an editor left there. 32-bit and floating-point samples have
+no defined white and are refused. Colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+from typing import Any, Literal
+
+import numpy as np
+
+from lancemill.media.faults import PictureError
+from lancemill.media.formats import Format
+from lancemill.media.types import Pixels
+
+Mode = Literal["RGB", "RGBA", "L"]
+CHANNELS: dict[Mode, int] = {"RGB": 3, "RGBA": 4, "L": 1}
+
+_PLUGINS: dict[Format, tuple[str, str]] = {
+    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "png": ("PIL.PngImagePlugin", "PngImageFile"),
+    "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "gif": ("PIL.GifImagePlugin", "GifImageFile"),
+    "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
+}
+_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+_WITHOUT_WHITE = {"F": "floating-point", "I": "32-bit or signed"}
+
+
+def opened(data: memoryview, kind: Format) -> Any:
+    """The picture (a PIL image) with its header read and its pixels not."""
+    try:
+        module, plugin = _PLUGINS[kind]
+        return getattr(importlib.import_module(module), plugin)(io.BytesIO(data))
+    except MemoryError:
+        raise
+    except Exception as error:  # plugins raise what their parsing ran into, of any type
+        raise _told(error) from error
+
+
+def pixels_of(image: Any, mode: Mode) -> Pixels:
+    """The decoded pixels of the first frame or page: uint8[h, w, channels of `mode`]."""
+    try:
+        image.load()
+        return _in_mode(image, mode)
+    except (PictureError, MemoryError):
+        raise
+    except Exception as error:
+        raise _told(error) from error
+
+
+def _told(error: Exception) -> PictureError:
+    text = str(error) or type(error).__name__
+    if "truncated" in text.lower():
+        return PictureError("Truncated", text)
+    if isinstance(error, SyntaxError) and "unknown pixel mode" in text.lower():
+        return PictureError("UnsupportedFormat", text)
+    return PictureError("Corrupt", text)
+
+
+def _in_mode(image: Any, mode: Mode) -> Pixels:
+    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and image.format == "PNG"):
+        image = _eight_bits(image)
+    if image.mode in _WITHOUT_WHITE:
+        kind = _WITHOUT_WHITE[image.mode]
+        raise PictureError("UnsupportedFormat", f"{kind} samples, whose white is not defined")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+    if image.mode == "RGBA" and mode != "RGBA":
+        image = over_white(np.asarray(image))
+    if image.mode != mode:
+        image = image.convert(mode)
+    pixels = np.array(image)
+    return pixels.reshape(*pixels.shape[:2], CHANNELS[mode])
+
+
+def _eight_bits(image: Any) -> Any:
+    """Greys of 0..65535 as 0..255, rounded; a transparent grey becomes an alpha channel."""
+    from PIL import Image
+
+    wide = np.asarray(image).astype(np.uint32)
+    if image.format == "TIFF" and image.tag_v2.get(262) == 0:
+        wide = 65535 - wide
+    grey = ((wide * 255 + 32767) // 65535).astype(np.uint8)
+    if "transparency" not in image.info:
+        return Image.fromarray(grey)
+    alpha = np.where(wide == image.info["transparency"], 0, 255).astype(np.uint8)
+    return Image.fromarray(np.dstack([grey, grey, grey, alpha]))
+
+
+def over_white(pixels: Pixels) -> Any:
+    """RGBA pixels laid over white, as an RGB PIL image."""
+    from PIL import Image
+
+    alpha = pixels[:, :, 3:].astype(np.uint16)
+    mixed = pixels[:, :, :3] * alpha + (255 - alpha) * 255
+    return Image.fromarray(((mixed + 127) // 255).astype(np.uint8))

@@ -1,0 +1,14 @@
+"""Pixels → encoded pictures. The work itself is done by lancemill.ops.image."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from lancemill.ops.image import fuse
+from lancemill.ops.operation import Bound, Place
+from lancemill_api.operations import Encode
+
+
+def bind(spec: Encode, schema: pa.Schema, place: Place, resolved: object = None) -> Bound:
+    """The operation of a stage that stands alone."""
+    return fuse([(spec, place)], schema)
