@@ -15,7 +15,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -146,8 +145,7 @@ def _photo(name: str) -> Pixels:
     from PIL import Image
 
     with Image.open(MATERIAL / name) as image:
-        photo: Any = np.asarray(image.convert("RGB"))
-    return photo
+        return np.asarray(image.convert("RGB"))
 
 
 def paths(folder: Path, rows: int | None = None) -> list[Path]:

@@ -24,19 +24,19 @@ SAMPLE = 12
 Pixels = npt.NDArray[np.uint8]
 
 
-class Wrong(Exception):
+class WrongOutputError(Exception):
     """A case's output is not what it should be."""
 
 
 def check(out: Path, source: Path, scored: bool) -> float:
-    """The worst PSNR of the sample; raises `Wrong`."""
+    """The worst PSNR of the sample; raises `WrongOutputError`."""
     import lance
 
     table = lance.dataset(dataset(out))
     files = {path.name: path for path in paths(source)}
     keys = table.to_table(columns=["key"]).column("key").to_pylist()
     if sorted(os.path.basename(key) for key in keys) != sorted(files):  # noqa: PTH119
-        raise Wrong(f"{len(keys)} rows for {len(files)} pictures, or not theirs")
+        raise WrongOutputError(f"{len(keys)} rows for {len(files)} pictures, or not theirs")
     at = np.linspace(0, len(keys) - 1, min(SAMPLE, len(keys))).astype(int).tolist()
     rows = table.take(at)
     images = [_pixels(row) for row in rows.column("image").combine_chunks()]
@@ -45,7 +45,9 @@ def check(out: Path, source: Path, scored: bool) -> float:
         _check_scores(images, rows.column("score").to_pylist())
     worst = min(_quality(image, files[name]) for image, name in zip(images, names, strict=True))
     if worst < LEAST:
-        raise Wrong(f"a picture is {worst:.1f} dB from its reference, at least {LEAST} expected")
+        raise WrongOutputError(
+            f"a picture is {worst:.1f} dB from its reference, at least {LEAST} expected"
+        )
     return worst
 
 
@@ -54,14 +56,14 @@ def _pixels(value: Any) -> Pixels:
     value = getattr(value, "value", value)
     array = np.asarray(getattr(value, "values", value), dtype=np.uint8)
     if array.size != SIDE * SIDE * 3:
-        raise Wrong(f"a picture of {array.size} values, expected {SIDE}x{SIDE}x3")
+        raise WrongOutputError(f"a picture of {array.size} values, expected {SIDE}x{SIDE}x3")
     return array.reshape(SIDE, SIDE, 3)
 
 
 def _check_scores(images: list[Pixels], found: list[float]) -> None:
     expected = scores(np.stack(images))
     if not np.allclose(expected, found, atol=0.01):
-        raise Wrong("the device's score is not that of its row's picture")
+        raise WrongOutputError("the device's score is not that of its row's picture")
 
 
 def _quality(found: Pixels, path: Path) -> float:
@@ -78,7 +80,7 @@ def _quality(found: Pixels, path: Path) -> float:
 
 def _psnr(left: Pixels, right: Pixels) -> float:
     error = np.mean((left.astype(np.float64) - right) ** 2)
-    return float(10 * np.log10(255**2 / max(error, 1e-9)))
+    return float(10 * np.log10(255**2 / max(float(error), 1e-9)))
 
 
 if __name__ == "__main__":

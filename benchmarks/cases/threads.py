@@ -27,7 +27,7 @@ def prepare(given: Namespace) -> case.Job:
     import lance  # noqa: F401 (its import is start-up)
     import simplejpeg  # noqa: F401
 
-    from benchmarks import table
+    from benchmarks import rows
     from benchmarks.kernel import KERNELS
 
     cv2.setNumThreads(1)
@@ -39,7 +39,7 @@ def prepare(given: Namespace) -> case.Job:
             out[row] = kernel(path.read_bytes())
         return out
 
-    def rows(files: list[Path]) -> Iterator[pa.RecordBatch]:
+    def batches(files: list[Path]) -> Iterator[pa.RecordBatch]:
         pieces = [files[at : at + BATCH] for at in range(0, len(files), BATCH)]
         with ThreadPoolExecutor(case.cores()) as pool:
             waiting: deque[tuple[list[Path], Future[npt.NDArray[np.uint8]]]] = deque()
@@ -54,9 +54,9 @@ def prepare(given: Namespace) -> case.Job:
         from benchmarks.device import infer
 
         pixels = future.result()
-        return table.batch(table.names(some), pixels, infer(pixels) if given.device else None)
+        return rows.batch(rows.names(some), pixels, infer(pixels) if given.device else None)
 
-    return lambda: table.write(case.dataset(given.out), rows(paths(given.input)), given.device)
+    return lambda: rows.write(case.dataset(given.out), batches(paths(given.input)), given.device)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,97 @@
+"""`python -m benchmarks`: the peers, the limit and Lancemill side by side; see README.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.printout import tables
+from benchmarks.runner import Failure, Run, as_json, run_group
+from benchmarks.suite import GROUPS, Group
+
+RESULTS = Path(__file__).parent / "out"
+QUICK = 200
+PACKAGES = ("lancemill", "pylance", "pyarrow", "daft", "ray", "pillow", "simplejpeg", "lmdb")
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help=f"one round of {QUICK} pictures")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="a group, a case, or group/case: " + ", ".join(group.name for group in GROUPS),
+    )
+    return parser.parse_args()
+
+
+def chosen(only: list[str] | None) -> list[Group]:
+    """The groups, reduced to the cases that were asked for."""
+    from dataclasses import replace
+
+    if not only:
+        return list(GROUPS)
+    kept = [
+        replace(
+            group,
+            cases=tuple(
+                case
+                for case in group.cases
+                if {group.name, case.name, f"{group.name}/{case.name}"} & set(only)
+            ),
+        )
+        for group in GROUPS
+    ]
+    found = [group for group in kept if group.cases]
+    if not found:
+        raise SystemExit(f"no group or case is named {', '.join(only)}")
+    return found
+
+
+def save(runs: list[Run], failures: list[Failure]) -> Path:
+    """Every figure of every round, with what it was measured on."""
+    RESULTS.mkdir(exist_ok=True)
+    now = datetime.now(UTC)
+    document = {
+        "time": now.isoformat(timespec="seconds"),
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+        "versions": {name: version(name) for name in PACKAGES},
+        "runs": [as_json(run) for run in runs],
+        "failures": [as_json(failure) for failure in failures],
+    }
+    path = RESULTS / f"{now:%Y%m%dT%H%M%SZ}.json"
+    path.write_text(json.dumps(document, indent=1))
+    return path
+
+
+def main() -> int:
+    """Run what was asked for, tell it, keep it."""
+    given = arguments()
+    runs: list[Run] = []
+    failures: list[Failure] = []
+    for group in chosen(given.only):
+        count = min(QUICK, group.count) if given.quick else group.count
+        for outcome in run_group(group, count, 1 if given.quick else given.rounds):
+            if isinstance(outcome, Run):
+                runs.append(outcome)
+                told = f"{outcome.rows / outcome.seconds:.0f} images/s"
+            else:
+                failures.append(outcome)
+                told = f"failed: {outcome.message}"
+            print(f"{outcome.group}/{outcome.case} #{outcome.round + 1}: {told}", flush=True)
+    print("\n".join(tables(runs, failures)))
+    print(f"\nevery figure: {save(runs, failures).relative_to(Path.cwd())}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Lancemill, by its own command line: plan, listing, ledger, run and commit are all in the clock.
+
+Only what a peer's start-up holds too is before it: the import of Lance, of the codecs and of the
+product's own modules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from benchmarks import case
+
+MANIFESTS = Path(__file__).parents[1] / "manifests"
+
+
+def prepare(given: Namespace) -> case.Job:
+    import cv2  # noqa: F401
+    import duckdb  # noqa: F401
+    import lance
+    import simplejpeg  # noqa: F401
+
+    from lancemill.cli.main import main
+
+    uri = case.dataset(given.out)
+    overrides = [f"spec.sink.lance.uri={uri}", *source(given)]
+    manifest = "http" if given.urls else "device" if given.device else "decode"
+    sets = [word for one in overrides for word in ("--set", one)]
+    sys.argv = ["lancemill", "run", str(MANIFESTS / f"{manifest}.yaml"), *sets, "--json"]
+
+    def job() -> int:
+        # The last line of standard output is the case's own.
+        with contextlib.redirect_stdout(sys.stderr):
+            try:
+                main()
+            except SystemExit as end:
+                if end.code:
+                    raise
+        return int(lance.dataset(uri).count_rows())
+
+    return job
+
+
+def source(given: Namespace) -> list[str]:
+    """Where the manifest's source lies."""
+    if not given.urls:
+        return [f"spec.source.objects.uri={given.input}"]
+    table = given.out / "urls.jsonl"
+    table.write_text(
+        "".join(f"{json.dumps({'key': url})}\n" for url in given.urls.read_text().split())
+    )
+    return [f"spec.source.table.uri={table}"]
+
+
+if __name__ == "__main__":
+    arguments = case.parser(__doc__)
+    arguments.add_argument("--urls", type=Path, help="file of urls to fetch")
+    case.main(prepare, arguments)
