@@ -177,13 +177,16 @@ def test_the_json_has_the_names_of_the_api_and_only_plain_values() -> None:
     }
     assert found["percent"] == 3
     assert found["bottleneck"] == {"stage": "decode", "share": 0.99}
-    assert found["stages"][0].items() >= {
-        "name": "decode",
-        "rowsIn": 402,
-        "rowsOut": 400,
-        "rowsPerSecond": 402.0,
-        "busyFraction": 0.99,
-        "queueDepth": 0,
-        "actors": 1,
-    }.items()
+    assert (
+        found["stages"][0].items()
+        >= {
+            "name": "decode",
+            "rowsIn": 402,
+            "rowsOut": 400,
+            "rowsPerSecond": 402.0,
+            "busyFraction": 0.99,
+            "queueDepth": 0,
+            "actors": 1,
+        }.items()
+    )
     assert found["quarantined"] == {"Truncated": 2}
