@@ -1,0 +1,77 @@
+"""The API's type texts (`float32[512]`, `list<string>`, `image`) as Arrow types.
+
+The grammar is the API's; what a type is in Arrow is the runtime's business, and decided here.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import pyarrow as pa
+
+from lancemill.media.types import IMAGE
+from lancemill_api.types import ListOf, Scalar, Struct, Tensor, Timestamp, Type, parse
+
+_SCALARS: dict[str, pa.DataType] = {
+    "bool": pa.bool_(),
+    "int8": pa.int8(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "uint8": pa.uint8(),
+    "uint16": pa.uint16(),
+    "uint32": pa.uint32(),
+    "uint64": pa.uint64(),
+    "float16": pa.float16(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "large_string": pa.large_string(),
+    "binary": pa.binary(),
+    "large_binary": pa.large_binary(),
+    "date": pa.date32(),
+    "image": IMAGE,
+}
+
+
+def arrow_type(text: str) -> pa.DataType:
+    """The Arrow type that `text` writes; raises lancemill_api.types.UnknownType."""
+    return to_arrow(parse(text))
+
+
+@singledispatch
+def to_arrow(kind: Type) -> pa.DataType:
+    """The Arrow type of a parsed one."""
+    raise TypeError(f"{kind!r} is no type of the API")
+
+
+@to_arrow.register
+def _(kind: Scalar) -> pa.DataType:
+    return _SCALARS[kind.name]
+
+
+@to_arrow.register
+def _(kind: Timestamp) -> pa.DataType:
+    return pa.timestamp(kind.unit, kind.zone)
+
+
+@to_arrow.register
+def _(kind: Tensor) -> pa.DataType:
+    return vector_or_tensor(_SCALARS[kind.item.name], kind.shape)
+
+
+@to_arrow.register
+def _(kind: ListOf) -> pa.DataType:
+    return pa.list_(to_arrow(kind.item))
+
+
+@to_arrow.register
+def _(kind: Struct) -> pa.DataType:
+    return pa.struct([pa.field(name, to_arrow(part)) for name, part in kind.fields])
+
+
+def vector_or_tensor(item: pa.DataType, shape: tuple[int, ...]) -> pa.DataType:
+    """Values of one shape: a fixed-size list for one dimension, a fixed-shape tensor for more."""
+    if len(shape) == 1:
+        return pa.list_(item, shape[0])
+    return pa.fixed_shape_tensor(item, list(shape))
