@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
@@ -166,8 +167,8 @@ class TickingView:
             self._thread = None
 
     def write(self, line: str) -> None:
-        """One whole line, whichever thread writes it."""
-        with self._writing:
+        """One whole line, whichever thread writes it; a reader that went away ends no run."""
+        with self._writing, suppress(BrokenPipeError):
             self._stream.write(encodable(line, self._stream) + "\n")
             self._stream.flush()
 

@@ -68,14 +68,7 @@ def pictures_of_pairs(
 ) -> list[Pair]:
     """Thumbnails of (key, input, output) rows, `LARGE` where the budget allows it, else `SMALL`."""
     given = list(rows)
-    for side in (LARGE, SMALL):
-        pairs = [
-            Pair(key, thumbnail(before, side), thumbnail(after, side))
-            for key, before, after in given
-        ]
-        if sum(_weight(pair) for pair in pairs) <= budget:
-            break
-    return pairs
+    return _pairs(given, LARGE, budget) or _pairs(given, SMALL, None) or []
 
 
 def thumbnail(value: object, side: int = SMALL) -> Picture | None:
@@ -125,6 +118,21 @@ def text_rows(table: pa.Table, columns: Sequence[str]) -> list[list[str]]:
         [_short(value) for value in row]
         for row in zip(*(table.column(name).to_pylist() for name in columns), strict=True)
     ]
+
+
+def _pairs(
+    rows: Sequence[tuple[str, object, object]], side: int, budget: int | None
+) -> list[Pair] | None:
+    """The pairs; None as soon as they weigh more than `budget`."""
+    pairs = []
+    weight = 0
+    for key, before, after in rows:
+        pair = Pair(key, thumbnail(before, side), thumbnail(after, side))
+        weight += _weight(pair)
+        if budget is not None and weight > budget:
+            return None
+        pairs.append(pair)
+    return pairs
 
 
 def _weight(pair: Pair) -> int:
@@ -208,7 +216,7 @@ def _small(image: Image, side: int, about: str) -> Picture:
     shown = image.convert("RGBA" if has_alpha else "RGB")
     shown.thumbnail((side, side))
     out = io.BytesIO()
-    shown.save(out, "WEBP", quality=76, lossless=max(shown.size) <= 32)
+    shown.save(out, "WEBP", quality=76, method=2, lossless=max(shown.size) <= 32)
     return Picture(out.getvalue(), shown.width, shown.height, about)
 
 

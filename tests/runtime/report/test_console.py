@@ -176,6 +176,17 @@ def test_elsewhere_every_line_of_standard_output_is_json_and_people_read_standar
     )
 
 
+def test_a_reader_that_went_away_ends_no_run() -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    console = Console("json", stream=Closed(), interval=0.01)
+    console.start(TITLE, running())
+    console.event("something")
+    console.stop(finished())
+
+
 def test_asked_for_json_there_is_nothing_but_json(capsys: pytest.CaptureFixture[str]) -> None:
     Console("json").stop(finished())
     captured = capsys.readouterr()
