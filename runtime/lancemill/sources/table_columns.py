@@ -1,0 +1,27 @@
+"""The columns that a table source is asked for, against those that it has."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from lancemill.errors import PlanError
+
+PATH = "spec.source.table"
+
+
+def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
+    """`schema` with only `columns`, in their order; PlanError for one that is not there."""
+    if columns is None:
+        return schema
+    for index, column in enumerate(columns):
+        if column not in schema.names:
+            near = difflib.get_close_matches(column, schema.names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise PlanError.at(
+                f"{PATH}.columns[{index}]",
+                f"the table has no column '{column}'; {hint}there are: {', '.join(schema.names)}",
+            )
+    return pa.schema([schema.field(column) for column in columns])

@@ -1,0 +1,137 @@
+"""How DuckDB is told to read CSV and JSON, and how what it finds wrong is told to people."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from lancemill.errors import StorageError
+
+if TYPE_CHECKING:
+    import duckdb
+
+SEPARATORS = ",\t;|"
+MAX_RECORD_BYTES = 64 << 20
+"""Of one line or JSON record: DuckDB keeps buffers of this size."""
+
+
+def csv_rows(
+    con: duckdb.DuckDBPyConnection, paths: Sequence[Path], *, lines: bool = False
+) -> duckdb.DuckDBPyRelation:
+    """The rows of CSV files whose first line names the columns.
+
+    The separator is the one that the first line has most of: left to find it, DuckDB takes a file
+    with one malformed line for a file of one column. Numbers with leading zeros stay text: they
+    are names of things, and 007 is not 7.
+    """
+    del lines
+    fixed = f"delim = {_quoted(_separator(paths[0]))}, header = true, quote = '\"', escape = '\"'"
+    options = f"{fixed}, union_by_name = true, max_line_size = {MAX_RECORD_BYTES}"
+    found = _sql(con, "read_csv", paths, f"{options}, sample_size = -1")
+    numbers = [
+        name
+        for name, kind in zip(found.columns, found.types, strict=True)
+        if str(kind) in ("BIGINT", "DOUBLE", "HUGEINT")
+    ]
+    if not numbers:
+        return found
+    text = _sql(con, "read_csv", paths, f"{options}, all_varchar = true")
+    checks = (f"bool_or(regexp_matches({_name(one)}, '^[+-]?0[0-9]'))" for one in numbers)
+    padded = text.aggregate(", ".join(checks)).fetchall()[0]
+    names = [name for name, is_padded in zip(numbers, padded, strict=True) if is_padded]
+    if not names:
+        return found
+    types = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names)
+    return _sql(con, "read_csv", paths, f"{options}, sample_size = -1, types = {{{types}}}")
+
+
+def json_rows(
+    con: duckdb.DuckDBPyConnection, paths: Sequence[Path], *, lines: bool
+) -> duckdb.DuckDBPyRelation:
+    """The records of JSON files: one a line, or an array (or a single one) for a file."""
+    kind = "newline_delimited" if lines else "auto"
+    options = f"format = '{kind}', sample_size = -1, union_by_name = true"
+    return _sql(con, "read_json", paths, f"{options}, maximum_object_size = {MAX_RECORD_BYTES}")
+
+
+def malformed(message: str, kind: str, names: Mapping[Path, str]) -> StorageError:
+    """The error for files that could not be read. `names`: how users know the files."""
+    path = next((path for path in names if str(path) in message), next(iter(names)))
+    where = names[path]
+    if kind == "jsonl":
+        line = _first_bad_line(path)
+        if line is not None:
+            return StorageError(
+                f"{where}: line {line[0]} is no JSON record ({line[1]})",
+                remedy="correct or remove that line; format json is for one record over many lines",
+            )
+    found = re.search(r"CSV Error on Line: (\d+)", message)
+    if found:
+        told = re.search(r"Expected Number of Columns: \d+ Found: \d+", message)
+        reason = told[0].lower() if told else _reason(message)
+        return StorageError(
+            f"{where}: line {found[1]} does not fit the first lines ({reason})",
+            remedy="correct or remove that line; quote values that hold the separator",
+        )
+    return StorageError(
+        f"{where}: no readable {kind} ({_reason(message)})",
+        remedy="check the file, and that spec.source.table.format is right",
+    )
+
+
+def _sql(
+    con: duckdb.DuckDBPyConnection, function: str, paths: Sequence[Path], options: str
+) -> duckdb.DuckDBPyRelation:
+    files = ", ".join(_quoted(_literal(path)) for path in paths)
+    return con.sql(f"SELECT * FROM {function}([{files}], {options})")
+
+
+def _literal(path: Path) -> str:
+    """A path that DuckDB does not take for a glob."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _separator(path: Path) -> str:
+    with _text(path) as file:
+        first = file.readline(1 << 20)
+    unquoted = re.sub(r'"[^"]*"', "", first)
+    best = max(SEPARATORS, key=lambda separator: unquoted.count(separator))
+    return best if best in unquoted else ","
+
+
+def _text(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", errors="replace")
+    return path.open(encoding="utf-8", errors="replace")
+
+
+def _first_bad_line(path: Path) -> tuple[int, str] | None:
+    """DuckDB counts a record that lacks its end as part of the next line."""
+    with _text(path) as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                json.loads(line)
+            except ValueError as error:
+                return number, str(error)
+    return None
+
+
+def _reason(message: str) -> str:
+    text = re.sub(r"^(\w+ )*(Error|Exception): ", "", message.strip())
+    lines: Iterator[str] = (line.strip() for line in text.splitlines())
+    reason = next((line for line in lines if line), "unknown")
+    return reason if len(reason) <= 200 else reason[:199] + "…"
