@@ -15,8 +15,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from lancemill.cli.lines import terminal_width, write_lines
 from lancemill.errors import Interrupted, LancemillError, ManifestError, RunError
+from lancemill.report.lines import terminal_width, write_lines
 from lancemill_api.mistakes import InvalidManifest, Mistake
 
 _WIDEST_PATH = 44

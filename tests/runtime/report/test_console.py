@@ -11,9 +11,9 @@ import threading
 
 import pytest
 
-from lancemill.cli.block import block_lines, header
-from lancemill.cli.console import Console
 from lancemill.engine.progress import Meter, Progress
+from lancemill.report.block import block_lines, header
+from lancemill.report.console import Console
 from lancemill.report.summary import Estimate, RunSummary, SummaryTable, Validation
 from lancemill.report.words import closing_lines, verdict
 
@@ -313,7 +313,7 @@ def test_summary_tables_are_aligned_and_cut() -> None:
 def test_a_run_that_shows_json_does_not_import_rich() -> None:
     code = (
         "import sys, io\n"
-        "from lancemill.cli.console import Console\n"
+        "from lancemill.report.console import Console\n"
         "from lancemill.engine.progress import Meter\n"
         "from lancemill.report.summary import RunSummary\n"
         "console = Console('json', stream=io.StringIO())\n"
