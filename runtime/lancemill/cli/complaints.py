@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from lancemill.errors import Interrupted, LancemillError, ManifestError, RunError
+from lancemill.errors import Interrupted, LancemillError, ManifestError
 from lancemill.report.lines import terminal_width, write_lines
 from lancemill_api.mistakes import InvalidManifest, Mistake
 
@@ -64,9 +64,8 @@ def error_lines(error: LancemillError) -> list[str]:
     """What happened, what is kept, how to go on."""
     mark = "■" if isinstance(error, Interrupted) else "✗"
     lines = [f"{mark} {error}"]
-    if isinstance(error, RunError):
-        lines += [f"  {error.kept}"] if error.kept else []
-        lines += [f"  go on:   {error.remedy}"] if error.remedy else []
+    lines += [f"  {error.kept}"] if error.kept else []
+    lines += [f"  go on:   {error.remedy}"] if error.remedy else []
     return lines
 
 
@@ -88,7 +87,7 @@ def error_json(error: LancemillError | InvalidManifest) -> dict[str, Any]:
             }
             for one in error.mistakes
         ]
-    if isinstance(error, RunError):
+    else:
         found["kept"] = error.kept or None
         found["remedy"] = error.remedy or None
     return found
