@@ -30,7 +30,7 @@ _BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
 _ARITHMETIC = (0xC9, 0xCA)
 _READ = (_BASELINE, _EXTENDED, _PROGRESSIVE, *_ARITHMETIC)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN, _END, _APP1, _APP14 = 0xDA, 0xD9, 0xE1, 0xEE
+_SCAN, _END, _APP1 = 0xDA, 0xD9, 0xE1
 _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
 
 
@@ -45,8 +45,6 @@ class JpegHeader:
     """The frame's marker, which names the process (baseline, progressive, …)."""
     precision: int = 8
     turn: Turn = 1
-    adobe: bool = False
-    """Whether Adobe's segment is there: CMYK is then stored inverted."""
 
 
 def read_header(data: memoryview) -> JpegHeader:
@@ -84,8 +82,6 @@ def _read_segment(header: JpegHeader, marker: int, body: memoryview) -> None:
         header.components = body[5]
     elif marker == _APP1 and bytes(body[:6]) == b"Exif\0\0" and header.turn == 1:
         header.turn = read_turn(body[6:])
-    elif marker == _APP14 and bytes(body[:5]) == b"Adobe":
-        header.adobe = True
 
 
 def _checked(header: JpegHeader) -> JpegHeader:
@@ -125,7 +121,7 @@ def has_usual_sampling(data: memoryview) -> bool:
 def decode_jpeg(data: memoryview, header: JpegHeader, grey: bool, scale: int = 1) -> Pixels:
     """The pixels at 1/`scale`: uint8[ceil(h/scale), ceil(w/scale), 1 or 3]."""
     if header.components == 4:
-        pixels = _from_cmyk(_decode(data, header, "CMYK", scale), header.adobe)
+        pixels = _from_cmyk(_decode(data, header, "CMYK", scale))
         return _luma(pixels) if grey else pixels
     return _decode(data, header, "GRAY" if grey else "RGB", scale)
 
@@ -152,11 +148,14 @@ def _understood(message: str) -> PictureError:
     return PictureError("Corrupt", message)
 
 
-def _from_cmyk(inks: Pixels, inverted: bool) -> Pixels:
-    """RGB as Pillow and browsers make it without a colour profile: (1 - ink) x (1 - black)."""
+def _from_cmyk(light: Pixels) -> Pixels:
+    """RGB as Pillow and OpenCV make it without a colour profile: (1 - ink) x (1 - black).
+
+    As they do, it takes inks as stored inverted (255 is none) whether or not Adobe's segment says
+    so: what writes CMYK JPEGs follows Adobe.
+    """
     import cv2
 
-    light = inks if inverted else 255 - inks
     black = np.repeat(light[:, :, 3:], 3, axis=2)
     colours = np.ascontiguousarray(light[:, :, :3])
     pixels: Pixels = np.asarray(cv2.multiply(colours, black, scale=1 / 255), np.uint8)
