@@ -35,11 +35,6 @@ class Prepared:
     sink: Sink
     context: WorkerContext
 
-    @property
-    def storage(self) -> Any:
-        """The sink's storage block, which the ledger shares."""
-        return self.sink.storage
-
 
 def prepare(
     pipeline: MultimodalPipeline,
@@ -50,7 +45,10 @@ def prepare(
     """Opens both ends and plans; PlanError with every mistake, StorageError from a store."""
     sink = open_sink(pipeline.spec.sink, datasets, base=base)
     source = open_source(
-        pipeline.spec.source, base=base, with_row_id="_rowid" in sink.needs_columns
+        pipeline.spec.source,
+        base=base,
+        with_row_id=sink.needs_row_id,
+        ledger_storage=sink.storage,
     )
     schema = source.schema()
     mistakes: list[Mistake] = []

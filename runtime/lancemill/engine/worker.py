@@ -115,7 +115,9 @@ class Worker:
                     rows_in=batch.num_rows,
                     rows_out=batch.num_rows,
                     busy_seconds=time.monotonic() - began,
+                    bytes_out=batch.nbytes,
                 )
+                self._meter.advance(bytes_in=batch.nbytes)
                 yield self._chunk(shard, batch, at)
                 at += batch.num_rows
                 began = time.monotonic()
@@ -219,12 +221,18 @@ class _StepTask:
             if outcome.faults:
                 outcome = self._retry(chunk, outcome)
             result = self._settle(chunk, outcome)
+        narrowed = self._narrow(result.batch)
         self._counters.add(
             rows_in=chunk.batch.num_rows,
-            rows_out=result.batch.num_rows,
+            rows_out=narrowed.num_rows,
             faults=len(outcome.faults),
+            bytes_in=chunk.batch.nbytes,
+            bytes_out=narrowed.nbytes,
         )
-        return replace(result, batch=self._narrow(result.batch))
+        if self._bound.bound_by == "io":
+            made = [outcome.rows[name].nbytes for name in self._bound.makes]
+            self._meter.advance(bytes_in=sum(made))
+        return replace(result, batch=narrowed)
 
     def _empty(self) -> pa.RecordBatch:
         return pa.RecordBatch.from_pylist([], self._bound.schema)

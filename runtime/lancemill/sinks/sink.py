@@ -1,4 +1,4 @@
-"""The contract of a sink: prepared once, written shard by shard anywhere, committed once by the driver.
+"""The contract of a sink: prepared once, written shard by shard anywhere, committed once.
 
 What a worker writes for a shard is invisible until the driver's one commit. Everything that passes
 between worker, ledger and driver is JSON, so that it can lie in the ledger and cross processes.
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from lancemill.errors import Mistake
 from lancemill.errors import Mistake
 from lancemill.sources.source import Shard
 
@@ -88,12 +89,36 @@ class Sink(Protocol):
         ...
 
     @property
+    def needs_row_id(self) -> bool:
+        """Whether rows must come with their `_rowid` in the dataset."""
+        ...
+
+    @property
     def needs_columns(self) -> tuple[str, ...]:
         """Columns that the sink needs beside those that it stores (`_rowid`, to add columns)."""
         ...
 
+    @property
+    def storage(self) -> object | None:
+        """The storage block by which dataset, ledger and quarantine are reached."""
+        ...
+
+    @property
+    def needs_row_id(self) -> bool:
+        """Whether rows must come with `_rowid`, their id in the dataset (addColumns)."""
+        ...
+
+    @property
+    def needs_columns(self) -> tuple[str, ...]:
+        """Columns to keep to the end beside those that the sink is to write."""
+        ...
+
     def target_schema(self) -> pa.Schema | None:
         """The schema that the output must fit: the existing dataset's or the declared one's."""
+        ...
+
+    def fit(self, output: pa.Schema) -> list[Mistake]:
+        """What keeps rows of `output` from being written, told before anything runs."""
         ...
 
     def fit(self, schema: pa.Schema) -> list[Mistake]:
@@ -111,7 +136,7 @@ class Sink(Protocol):
     ) -> Staged: ...
 
     def committed(self, run: RunRef, base: Mapping[str, Any]) -> Committed | None:
-        """What this run has committed already, if it has: asked of the dataset, not of the ledger."""
+        """What this run has committed already, if it has: asked of the dataset itself."""
         ...
 
     def commit(

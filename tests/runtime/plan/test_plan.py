@@ -118,7 +118,8 @@ def test_a_type_that_does_not_fit_is_told_with_what_would() -> None:
 
 
 def test_segments_are_cut_where_the_placement_changes() -> None:
-    gpu = "{name: tag, udf: {entrypoint: 'm:f', schema: {s: string}}, placement: {group: gpu, gpus: 1}}"
+    tag = "udf: {entrypoint: 'm:f', schema: {s: string}}"
+    gpu = f"{{name: tag, {tag}, placement: {{group: gpu, gpus: 1}}}}"
     cluster = (
         "  cluster:\n    rayVersion: 2.52.0\n    workerGroups:\n"
         "      - {name: gpu, resources: {cpu: 1, memory: 1Gi, gpu: 1}, maxReplicas: 1}\n"
