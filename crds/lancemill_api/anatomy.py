@@ -10,6 +10,7 @@ import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from lancemill_api.base import Expected, Model
@@ -67,7 +68,8 @@ def shape_of(annotation: Any, facts: tuple[Any, ...] = ()) -> Shape:
     """The shape that a type annotation describes; None beside it is left out."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return shape_of(args[0], (*args[1:], *facts))
+        inner = (getattr(fact, "metadata", (fact,)) for fact in args[1:])  # of Field(...)
+        return shape_of(args[0], (*chain.from_iterable(inner), *facts))
     if origin in (Union, types.UnionType):
         (only,) = (one for one in args if one is not type(None))
         return shape_of(only, facts)

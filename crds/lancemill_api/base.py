@@ -47,12 +47,22 @@ class Model(BaseModel):
     def _keep_the_rules(self) -> Self:
         if not self.must_hold:
             return self
-        value = self.model_dump(by_alias=True, exclude_none=True)
+        value = self._as_rules_see_it()
         findings = [finding for rule in self.must_hold for finding in rule.broken(value)]
         if findings:
             text = "; ".join(f"{path} {message}".strip() for path, message in findings)
             raise PydanticCustomError(RULE_BROKEN, "{text}", {"text": text})
         return self
+
+    def _as_rules_see_it(self) -> dict[str, Any]:
+        """What was given and plain defaults, as an API server has it before it applies CEL."""
+        whole = self.model_dump(by_alias=True, exclude_none=True)
+        given = self.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
+        return {
+            name: given.get(name, one)
+            for name, one in whole.items()
+            if name in given or isinstance(one, str | int | float)
+        }
 
     @classmethod
     def __get_pydantic_json_schema__(

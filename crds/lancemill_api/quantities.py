@@ -68,7 +68,7 @@ class _Written:
 
 
 def _as_in_yaml(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdigit() else text
+    return int(text) if re.fullmatch(r"0|[1-9][0-9]*", text) else text
 
 
 def _int_or_string(pattern: str) -> WithJsonSchema:

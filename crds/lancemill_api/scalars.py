@@ -83,6 +83,7 @@ def _type(text: str) -> str:
 TypeText = Annotated[
     str,
     StringConstraints(min_length=1, max_length=256),
+    Field(json_schema_extra={"pattern": types.OUTLINE}),
     AfterValidator(_type),
     Expected("a type such as string, int64, float32[512], uint8[224,224,3] or list<string>"),
 ]

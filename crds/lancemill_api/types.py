@@ -21,8 +21,24 @@ NUMBERS = (
     *("float16", "float32", "float64"),
 )
 SCALARS = ("bool", *NUMBERS, "string", "large_string", "binary", "large_binary", "date", "image")
+OTHER_NAMES = (
+    {"int": "int64", "integer": "int64", "long": "int64", "short": "int16", "byte": "int8"}
+    | {"float": "float32", "double": "float64", "half": "float16", "boolean": "bool"}
+    | {"str": "string", "text": "string", "varchar": "string", "utf8": "string"}
+    | {"bytes": "binary", "blob": "binary", "datetime": "timestamp", "date32": "date"}
+)
+"""What other systems call them, for the message."""
 UNITS = ("s", "ms", "us", "ns")
 MOST_NESTING = 8
+
+_SIZES = "[1-9][0-9]{0,8}(?: *, *[1-9][0-9]{0,8})*"
+OUTLINE = (
+    rf"^ *(?:{'|'.join(SCALARS)}|(?:{'|'.join(NUMBERS)})\[ *{_SIZES} *\]"
+    rf"|timestamp(?:\[ *(?:{'|'.join(UNITS)}) *(?:,[A-Za-z0-9_+/: -]*)?\])?"
+    r"|list<.+>|struct<.+>) *$"
+)
+"""What a regular expression can say of the grammar: all of it but what stands in brackets <>. For
+API servers, which have nothing better."""
 
 
 class UnknownType(ValueError):
@@ -145,6 +161,10 @@ def _split(text: str) -> list[str]:
 
 
 def _unknown(text: str) -> UnknownType:
+    if text.lower() in OTHER_NAMES:
+        return UnknownType(
+            f"is '{text}', which is no type; did you mean {OTHER_NAMES[text.lower()]}?"
+        )
     near = difflib.get_close_matches(text, [*SCALARS, "timestamp"], n=1, cutoff=0.5)
     if near:
         return UnknownType(f"is '{text}', which is no type; did you mean {near[0]}?")

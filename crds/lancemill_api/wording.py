@@ -5,6 +5,7 @@ Pydantic's messages speak of Python; a manifest's reader gets `is 'abc', expecte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from lancemill_api.anatomy import (
     nearest,
 )
 from lancemill_api.base import Model
+from lancemill_api.rules import ExactlyOne
 
 MOST_SHOWN = 60
 
@@ -48,7 +50,7 @@ def expected(shape: Shape) -> str:
     if isinstance(shape, Choice):
         return shape.words[0] if len(shape.words) == 1 else f"one of {', '.join(shape.words)}"
     if isinstance(shape, Fields):
-        return "a mapping of " + ", ".join(fields_of(shape.model))
+        return _expected_fields(shape.model)
     if isinstance(shape, Anything):
         return "a mapping"
     if words := expected_words(shape.facts):
@@ -58,6 +60,12 @@ def expected(shape: Shape) -> str:
     if isinstance(shape, Table):
         return f"a mapping of {expected(shape.key)} to {expected(shape.item)}"
     return _expected_scalar(shape)
+
+
+def _expected_fields(model: type[Model]) -> str:
+    names = tuple(fields_of(model))
+    one = any(isinstance(rule, ExactlyOne) and rule.fields == names for rule in model.must_hold)
+    return f"a mapping with {'exactly one of ' if one else ''}{', '.join(names)}"
 
 
 def _expected_scalar(shape: Scalar) -> str:
@@ -105,12 +113,19 @@ def wrong(value: Any, shape: Shape) -> str:
     if isinstance(shape, Choice) and isinstance(value, str):
         near = nearest(value, shape.words) if len(shape.words) > 1 else None
         return f"{text}; did you mean {near}?" if near else text
-    takes_text = isinstance(shape, Choice) or (isinstance(shape, Scalar) and shape.kind is str)
-    if takes_text and isinstance(value, bool | int | float) and "quotes" not in text:
-        return f"{text}; put it in quotes if it is meant as text"
+    if isinstance(value, bool | int | float) and _quoted_would_do(value, shape):
+        return text if "quotes" in text else f"{text}; put it in quotes if it is meant as text"
     if isinstance(shape, Scalar) and shape.kind is not str and _is_number_text(value):
         return f"{text}; remove the quotes"
     return text
+
+
+def _quoted_would_do(value: bool | int | float, shape: Shape) -> bool:
+    """Whether the value's text would be right there; a truth may have been any of several."""
+    if not isinstance(shape, Scalar) or shape.kind is not str:
+        return isinstance(shape, Choice) and found(value) in shape.words
+    pattern = bound(shape.facts, "pattern")
+    return pattern is None or re.fullmatch(pattern, found(value)) is not None
 
 
 def _wrong_length(value: Any, shape: Shape) -> str | None:

@@ -135,8 +135,10 @@ def _syntax(error: yaml.YAMLError, text: str) -> Mistake:
 
 
 def _syntax_hint(line: str, problem: str) -> str:
-    if "\t" in line[: len(line) - len(line.lstrip())] or "cannot start any token" in problem:
-        return "; indent by spaces, not tabs; texts that begin with @, % or ` need quotes"
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return "; indent by spaces, not by tabs"
+    if "cannot start any token" in problem:
+        return "; a text that begins with @, % or ` needs quotes"
     if re.search(r"(?:^|[\s\[,:-])\*[^\s]*[.*/]", line) or "undefined alias" in problem:
         return '; texts that begin with * need quotes: "*.jpg"'
     if "mapping values are not allowed" in problem:
@@ -144,7 +146,7 @@ def _syntax_hint(line: str, problem: str) -> str:
     return ""
 
 
-class _TooMuch(Exception):
+class _TooMuchError(Exception):
     pass
 
 
@@ -161,7 +163,7 @@ class _Maker:
         line = _line(node)
         try:
             value = self.make(node, ())
-        except _TooMuch:
+        except _TooMuchError:
             value = None
             self.mistakes = [Mistake("", f"holds over {MOST_VALUES} values", line=line)]
         return Document(value, line, self.lines, self.mistakes)
@@ -169,7 +171,7 @@ class _Maker:
     def make(self, node: yaml.Node, at: tuple[Step, ...]) -> Any:
         self.values += 1
         if self.values > MOST_VALUES:
-            raise _TooMuch
+            raise _TooMuchError
         self.lines.setdefault(path_text(at), _line(node))
         if any(node is one for one in self.open):
             return self.refuse(node, at, "contains itself by an alias; write it out")
