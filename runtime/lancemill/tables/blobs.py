@@ -39,8 +39,15 @@ def to_blobs(values: pa.Array) -> pa.Array:
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """`batch` with the columns, order and types of `schema`; columns beside these are left out."""
-    columns = [_conformed(batch.column(field.name), field) for field in schema]
+    """`batch` with the columns, order and types of `schema`: other columns are left out, and those
+    that it does not have are null."""
+    there = set(batch.schema.names)
+    columns = [
+        _conformed(batch.column(field.name), field)
+        if field.name in there
+        else _nothing(batch.num_rows, field.type)
+        for field in schema
+    ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -54,6 +61,12 @@ def _conformed(values: pa.Array, field: pa.Field) -> pa.Array:
             field.type, _storage(values).cast(field.type.storage_type)
         )
     return _storage(values).cast(field.type)
+
+
+def _nothing(rows: int, kind: pa.DataType) -> pa.Array:
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(kind, pa.nulls(rows, kind.storage_type))
+    return pa.nulls(rows, kind)
 
 
 def _storage(values: pa.Array) -> pa.Array:

@@ -124,19 +124,19 @@ def settle(
     if dataset is None:
         return None
     known = next((r for r in history.mirrored(dataset, run.pipeline) if r.run == run.run), None)
-    if known is not None:
-        return Committed(version=known.version, rows=known.rows)
     mine = [entry for entry in history.since(dataset, base).entries if entry.by_run(run.run)]
-    if not mine:
+    if known is None and not mine:
         return None
-    first, *later = mine
-    for entry in later:
-        withdraw.take_back(table, entry)
-    if history.KEY in first.properties:
-        withdraw.take_back_overtaken(table, first)
-    checkpoint("settled")
-    record = RunRecord(run.run, first.version, _rows(first), run.meaning)
-    _mirror(table, run.pipeline, record)
+    record = known or _record(run, mine[0])
+    for entry in mine:
+        # Also of a run that is mirrored: a driver that was overtaken may have committed since.
+        if entry.version > record.version:
+            withdraw.take_back(table, entry)
+    if known is None:
+        if history.KEY in mine[0].properties:
+            withdraw.take_back_overtaken(table, mine[0])
+        checkpoint("settled")
+        _mirror(table, run.pipeline, record)
     return Committed(version=record.version, rows=record.rows)
 
 
@@ -223,8 +223,9 @@ def _unknowable(table: Table, run: RunRef) -> RunConflict:
     )
 
 
-def _rows(entry: Entry) -> int:
-    return int(entry.properties.get(history.ROWS, "0"))
+def _record(run: RunRef, entry: Entry) -> RunRecord:
+    rows = int(entry.properties.get(history.ROWS, "0"))
+    return RunRecord(run.run, entry.version, rows, run.meaning)
 
 
 def _mirror(table: Table, pipeline: str, record: RunRecord) -> None:

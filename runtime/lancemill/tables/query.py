@@ -45,11 +45,11 @@ class Rows(Protocol):
 
 def query(sql: str, rows: Rows) -> pa.Table:
     """The result of `sql` over `rows` as table `output`; RunError with DuckDB's words."""
-    with closing(_connection()) as connection:
-        connection.register("output", _relation(rows, _needs(connection, sql, rows.schema)))
-        connection.execute("set lock_configuration = true")
+    with closing(connection()) as database:
+        database.register("output", _relation(rows, _needs(database, sql, rows.schema)))
+        database.execute("set lock_configuration = true")
         try:
-            return connection.sql(sql).to_arrow_table()
+            return database.sql(sql).to_arrow_table()
         except Exception as error:
             raise RunError(f"query '{_short(sql)}': {_first_line(error)}") from error
 
@@ -58,17 +58,17 @@ def check_query(sql: str, schema: pa.Schema) -> str | None:
     """What is wrong with `sql` for a table `output` of `schema`; None if it can be run."""
     import duckdb
 
-    with closing(_connection()) as connection:
+    with closing(connection()) as database:
         nothing = {name: pa.array([], visible(schema.field(name).type)) for name in schema.names}
-        connection.register("output", pa.table(nothing))
-        connection.execute("set lock_configuration = true")
+        database.register("output", pa.table(nothing))
+        database.execute("set lock_configuration = true")
         try:
-            statements = connection.extract_statements(sql)
+            statements = database.extract_statements(sql)
             if len(statements) != 1:
                 return f"has {len(statements)} statements, expected one select"
             if statements[0].type != duckdb.StatementType.SELECT:
                 return f"is a {statements[0].type.name} statement, expected a select"
-            connection.sql(f"explain {sql}").fetchall()
+            database.sql(f"explain {sql}").fetchall()
         except Exception as error:
             return _first_line(error)
     return None
@@ -182,8 +182,8 @@ def _cheapest(schema: pa.Schema) -> list[str]:
     return [min(schema.names, key=width)]
 
 
-def _needs(connection: Any, sql: str, schema: pa.Schema) -> _Needs:
-    tree = connection.execute("select json_serialize_sql($1::varchar)", [sql]).fetchone()
+def _needs(database: Any, sql: str, schema: pa.Schema) -> _Needs:
+    tree = database.execute("select json_serialize_sql($1::varchar)", [sql]).fetchone()
     found = _Mentions({name.lower(): name for name in schema.names})
     parsed = json.loads(tree[0])
     if parsed.get("error"):
@@ -242,7 +242,8 @@ def _is_plain_count(node: dict[str, Any]) -> bool:
     return is_count and not node.get("distinct")
 
 
-def _connection() -> Any:
+def connection() -> Any:
+    """DuckDB in memory that reaches neither files nor network."""
     import duckdb
 
     return duckdb.connect(config={"enable_external_access": False})

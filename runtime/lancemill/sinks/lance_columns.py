@@ -1,0 +1,191 @@
+"""The Lance sink that adds columns to the rows that the source has read from the same dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from lancemill.errors import Mistake, RunConflict
+from lancemill.sinks.lance import LanceSink, below
+from lancemill.sinks.lance_writer import LanceWriter
+from lancemill.sinks.sink import Committed, RunRef, ShardOutput, ShardWriter
+from lancemill.sinks.staged import StagedRows, fragments_of
+from lancemill.tables import columns
+from lancemill.tables.columns import ROW, NewColumns
+from lancemill.tables.commit import Proposal
+from lancemill.tables.create import create, table_schema
+from lancemill.tables.fit import fit, fits_new
+from lancemill.tables.history import History
+from lancemill.tables.table import Table
+
+ROWID = "_rowid"
+
+
+@dataclass(slots=True)
+class AddColumnsSink(LanceSink):
+    """Adds or refreshes columns; the data files of the others stay as they are."""
+
+    refresh: str = "missing"
+    """Which values of columns that exist are made anew: `missing` (null) or `all`."""
+    needs_row_id: bool = True
+    needs_columns: tuple[str, ...] = (ROWID,)
+
+    @property
+    def missing_filter(self) -> str | None:
+        """Lance's filter for the rows that a run has to read; None for all of them."""
+        there = self.target_schema()
+        named = self.target.columns or ()
+        if self.refresh == "all" or there is None or not set(named) <= set(there.names):
+            return None
+        return columns.missing(named)
+
+    def fit(self, output: pa.Schema) -> list[Mistake]:
+        there, named = self.target_schema(), self.target.columns
+        made = [name for name in output.names if name != ROWID]
+        if there is None:
+            mistakes = [Mistake("", f"{self.uri} does not exist: addColumns adds to a dataset")]
+        elif named is None:
+            new = [name for name in made if name not in there.names]
+            told = ", ".join(new) or "none"
+            mistakes = [
+                Mistake("columns", f"addColumns needs the columns to add; new ones are: {told}")
+            ]
+        else:
+            mistakes = fits_new(output, self.target.blobs, "blobs")
+            mistakes += self._fit_named(output, there, made)
+        return [below(mistake, "spec.sink.lance") for mistake in mistakes]
+
+    def _fit_named(self, output: pa.Schema, there: pa.Schema, made: list[str]) -> list[Mistake]:
+        known = [name for name in made if name in there.names]
+        if known and len(known) < len(made):
+            new = [name for name in made if name not in there.names]
+            return [
+                Mistake(
+                    "columns",
+                    f"{self.target.name} has {', '.join(known)} and has not {', '.join(new)}: one "
+                    "run either adds columns or refreshes them; write two pipelines",
+                )
+            ]
+        if not known:
+            return []
+        outputs = pa.schema([output.field(name) for name in made])
+        return fit(outputs, there, self.target.name, columns=self.target.columns, partial=True)
+
+    def prepare(self, schema: pa.Schema, run: RunRef) -> dict[str, Any]:
+        dataset = self.target.table.open()
+        made = [name for name in schema.names if name != ROWID]
+        base = {
+            "run": run.run,
+            "version": dataset.version,
+            "columns": made,
+            "refresh": set(made) <= set(dataset.schema.names),
+        }
+        create(self._home(base), self._stored_schema(schema))
+        return base
+
+    def writer(self, schema: pa.Schema, base: Mapping[str, Any]) -> ShardWriter:
+        home, stored = self._home(base), self._stored_schema(schema)
+        return LanceWriter(home, stored, self._folder(base), names={ROWID: ROW})
+
+    def stage(
+        self, outputs: Sequence[ShardOutput], schema: pa.Schema, base: Mapping[str, Any]
+    ) -> StagedRows:
+        visible = pa.schema([schema.field(name) for name in base["columns"]])
+        return LanceSink.stage(self, outputs, visible, base)
+
+    def commit(
+        self,
+        run: RunRef,
+        outputs: Sequence[ShardOutput],
+        schema: pa.Schema,
+        base: Mapping[str, Any],
+    ) -> Committed:
+        done = LanceSink.commit(self, run, outputs, schema, base)
+        self._finish(run, base)
+        return done
+
+    def committed(self, run: RunRef, base: Mapping[str, Any]) -> Committed | None:
+        done = LanceSink.committed(self, run, base)
+        if done is not None:
+            self._finish(run, base)
+        return done
+
+    def _propose(
+        self,
+        run: RunRef,
+        outputs: Sequence[ShardOutput],
+        schema: pa.Schema,
+        base: Mapping[str, Any],
+        dataset: Any,
+        past: History,
+    ) -> Proposal | None:
+        if not fragments_of(outputs):
+            return None
+        self._refuse_replaced(run, past)
+        self._refuse_moved(run, dataset, past)
+        made = self._made(run, outputs, schema, base)
+        return made.propose(dataset)
+
+    _values: NewColumns | None = None
+
+    def _made(
+        self,
+        run: RunRef,
+        outputs: Sequence[ShardOutput],
+        schema: pa.Schema,
+        base: Mapping[str, Any],
+    ) -> NewColumns:
+        """The run's values; kept between attempts, with what they have written."""
+        if self._values is None:
+            stored = self._stored_schema(schema)
+            said = columns.origin(run)
+            rows = sum(output.rows for output in outputs)
+            self._values = NewColumns(
+                view=self.stage(outputs, schema, base).view,
+                fields=[_with_metadata(stored.field(name), said) for name in base["columns"]],
+                bytes_per_row=sum(output.bytes for output in outputs) // max(1, rows),
+                refresh=base["refresh"],
+                only_missing=self.refresh == "missing",
+            )
+        return self._values
+
+    def _home(self, base: Mapping[str, Any]) -> Table:
+        uri = f"{self.target.runs}/{base['run']}/rows.lance"
+        return Table(uri, self.target.table.options)
+
+    def _stored_schema(self, schema: pa.Schema) -> pa.Schema:
+        """The columns as the dataset stores them, behind the row ids."""
+        there = self.target.table.open().schema
+        made = [one for one in schema if one.name != ROWID]
+        new = table_schema(pa.schema(made), blobs=self.target.blobs)
+        fields = [there.field(f.name) if f.name in there.names else f for f in new]
+        return pa.schema([pa.field(ROW, pa.uint64()), *(f.with_nullable(True) for f in fields)])
+
+    def _refuse_moved(self, run: RunRef, dataset: Any, past: History) -> None:
+        moved = [entry.version for entry in past.entries if entry.operation == "Rewrite"]
+        if moved and not dataset.has_stable_row_ids:
+            raise RunConflict(
+                f"{self.uri} was compacted (version {moved[0]}) while run {run.run} was going on, "
+                "and has no stable row ids to find its rows by",
+                remedy="start a new run, and compact before or after it",
+            )
+
+    def _finish(self, run: RunRef, base: Mapping[str, Any]) -> None:
+        """Behind the commit: say who made the values, and remove what it was made from."""
+        from lance import LanceDataset
+
+        if base["refresh"]:
+            columns.say_origin(self.target.table.open(), base["columns"], run)
+        self._values = None
+        home = self._home(base)
+        with suppress(OSError, ValueError):
+            LanceDataset.drop(home.uri, home.storage_options, ignore_not_found=True)
+
+
+def _with_metadata(one: pa.Field, metadata: Mapping[str, str]) -> pa.Field:
+    told = {key.encode(): value.encode() for key, value in metadata.items()}
+    return one.with_metadata({**(one.metadata or {}), **told})

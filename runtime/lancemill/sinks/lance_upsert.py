@@ -1,0 +1,90 @@
+"""The Lance sink that merges by key: rows with a known key are replaced, the others are added."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from lancemill.errors import StorageError
+from lancemill.sinks import files
+from lancemill.sinks.lance import LanceSink
+from lancemill.sinks.sink import Committed, RunRef, ShardOutput
+from lancemill.sinks.staged import fragments_of
+from lancemill.storage import open_store
+from lancemill.tables.commit import Proposal
+from lancemill.tables.history import History
+from lancemill.tables.upsert import Upsert
+
+SET_ASIDE = "set-aside.json"
+"""Rows that the merge refused, in the run's ledger: a resumed run tells them again."""
+
+
+@dataclass(slots=True)
+class UpsertSink(LanceSink):
+    """Merges a run's rows by key. Columns of the dataset that the run does not make are kept."""
+
+    _merge: Upsert | None = None
+
+    def commit(
+        self,
+        run: RunRef,
+        outputs: Sequence[ShardOutput],
+        schema: pa.Schema,
+        base: Mapping[str, Any],
+    ) -> Committed:
+        # `super()` needs the class's cell, which slots=True leaves behind.
+        done = LanceSink.commit(self, run, outputs, schema, base)
+        self._remove_unused(outputs, done)
+        return replace(done, set_aside=self._told(run))
+
+    def committed(self, run: RunRef, base: Mapping[str, Any]) -> Committed | None:
+        done = LanceSink.committed(self, run, base)
+        return None if done is None else replace(done, set_aside=self._told(run))
+
+    def _propose(
+        self,
+        run: RunRef,
+        outputs: Sequence[ShardOutput],
+        schema: pa.Schema,
+        base: Mapping[str, Any],
+        dataset: Any,
+        past: History,
+    ) -> Proposal | None:
+        fragments = fragments_of(outputs)
+        if not fragments:
+            return None
+        self._refuse_replaced(run, past)
+        self._refuse_other_fields(run, schema, base, dataset)
+        if self._merge is None:
+            rows = self.stage(outputs, schema, base)
+            self._merge = Upsert(self.target.table, rows, fragments, self.target.key)
+            self._tell(run, self._merge.set_aside())
+        return self._merge.propose(dataset)
+
+    def _tell(self, run: RunRef, refused: list[dict[str, str]]) -> None:
+        """Before the commit: behind it nothing can tell any more which rows were refused."""
+        if refused:
+            ledger = open_store(f"{self.target.runs}/{run.run}", self.storage)
+            ledger.put(SET_ASIDE, json.dumps(refused).encode())
+
+    def _told(self, run: RunRef) -> tuple[Mapping[str, Any], ...]:
+        text = open_store(f"{self.target.runs}/{run.run}", self.storage).get(SET_ASIDE)
+        return () if text is None else tuple(json.loads(text))
+
+    def _remove_unused(self, outputs: Sequence[ShardOutput], done: Committed) -> None:
+        """Remove staged and merged files that the commit does not refer to."""
+        version = self.target.table.find(done.version)
+        if version is None:
+            return
+        used = {file.path for f in version.get_fragments() for file in f.metadata.files}
+        made = {file.path for fragment in fragments_of(outputs) for file in fragment.files}
+        made.update([] if self._merge is None else self._merge.written)
+        # What cannot be removed now is removed by the dataset's own clean-up.
+        with suppress(StorageError):
+            files.remove(open_store(self.uri, self.storage), sorted(made - used))
+        self._merge = None
