@@ -6,6 +6,7 @@ Only typer is imported before a command runs; what a command needs, its function
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -52,5 +53,13 @@ def options(
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. An error that is none of ours is a bug, and told as one."""
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("LANCEMILL_DEBUG"):
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        typer.echo(f"✗ internal error, a bug in Lancemill: {what}", err=True)
+        typer.echo("  `lancemill --debug …` gives the traceback to report it with", err=True)
+        sys.exit(1)

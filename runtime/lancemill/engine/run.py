@@ -208,6 +208,8 @@ class RunInProgress:
         self.results = self.ledger.finished()
         todo = [shard for shard in shards if shard.index not in self.results]
         budget = Budget(total, errors.max_rate, errors.max_rows)
+        if self.options.sample:
+            budget = Budget(total, 1.0, None)  # how many rows fail is what a sample is to find out
         names = [SOURCE_STAGE, *(step.name for step in self.plan.steps), SINK_STAGE]
         meter = Meter(names, total, shards_total=len(shards), max_fault_rate=errors.max_rate)
         self.meter = meter
