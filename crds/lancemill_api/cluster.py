@@ -53,7 +53,7 @@ class Toleration(Model):
     operator: Literal["Exists", "Equal"] = "Equal"
     """Exists (any value) or Equal. Default: Equal."""
     value: LabelValue | None = None
-    """Value of the taint (operator Equal)."""
+    """Value of the taint (operator Equal). Default: empty."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """NoSchedule, PreferNoSchedule or NoExecute. Default: all of them."""
     toleration_seconds: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None

@@ -225,7 +225,7 @@ class Format(Model):
     """Text with the names of columns in braces, such as Caption of {key}: {caption}; write a brace
     twice to have it once."""
     instruction: Column | None = None
-    """Column with the instruction (alpaca)."""
+    """Column with the instruction (alpaca). Default: none."""
     images: Annotated[tuple[Column, ...], Field(max_length=64)] = ()
     """Columns with encoded pictures (alpaca). Null ones are left out. Default: none."""
     into: Column

@@ -38,7 +38,7 @@ class LanceSink(Model):
     columns: Columns | None = None
     """Columns to write, in this order. Default: all."""
     key: Annotated[tuple[Column, ...], Field(min_length=1, max_length=16)] | None = None
-    """Columns that tell rows apart (mode upsert)."""
+    """Columns that tell rows apart (mode upsert). Default: none."""
     blobs: Annotated[tuple[Column, ...], Field(max_length=256)] = ()
     """Columns of large bytes to store as blobs: read on demand, left out of scans. Default:
     none."""

@@ -67,6 +67,8 @@ _Reader.add_implicit_resolver(_PREFIX + "null", re.compile("^$"), [""])
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    if re.search("[\x85\u2028\u2029]", text):  # line breaks to YAML, unless escaped
+        return dumper.represent_scalar(_PREFIX + "str", text, style='"')
     style = "|" if "\n" in text.strip() and not re.search(r"[ \t]\n|[^\S\n ]", text) else None
     return dumper.represent_scalar(_PREFIX + "str", text, style=style)
 

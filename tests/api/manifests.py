@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
+
 from lancemill_api import types
 from lancemill_api.anatomy import (
     Anything,
@@ -25,7 +26,7 @@ from lancemill_api.rules import ExactlyOne, NoRepeats, Unique
 from lancemill_api.scalars import TypeText
 
 PRINTABLE = st.characters(min_codepoint=32, max_codepoint=126)
-TYPE_WORDS = expected_words(TypeText.__metadata__)
+TYPE_WORDS = expected_words(get_args(TypeText))
 
 column_types = st.recursive(
     st.sampled_from([*types.SCALARS, "timestamp", "timestamp[ms, UTC]", "uint8[2,3,4]"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from lancemill_api.manifest import load, missing_datasets
 from lancemill_api.mistakes import InvalidManifest
 

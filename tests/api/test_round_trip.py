@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from api.manifests import documents
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+
+from api.manifests import documents
 from lancemill_api.dataset import LanceDataset
 from lancemill_api.manifest import API_VERSION, Manifest, Resource, dump, load
 from lancemill_api.mistakes import InvalidManifest

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from lancemill_api.manifest import load
 from lancemill_api.mistakes import InvalidManifest, Mistake
 
