@@ -49,7 +49,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The closing lines only.")] = False,
 ) -> None:
     """Run a pipeline on this machine."""
-    from lancemill.cli.console import Console
+    from lancemill.report.console import Console
     from lancemill.cli.told import telling
     from lancemill.engine.run import RunOptions
     from lancemill.engine.session import run_job
