@@ -183,9 +183,10 @@ def _cheapest(schema: pa.Schema) -> list[str]:
 
 
 def _needs(database: Any, sql: str, schema: pa.Schema) -> _Needs:
-    tree = database.execute("select json_serialize_sql($1::varchar)", [sql]).fetchone()
+    # All rows are fetched: DuckDB allows no other work on a connection with an open result.
+    ((tree,),) = database.execute("select json_serialize_sql($1::varchar)", [sql]).fetchall()
     found = _Mentions({name.lower(): name for name in schema.names})
-    parsed = json.loads(tree[0])
+    parsed = json.loads(tree)
     if parsed.get("error"):
         return _Needs(True, frozenset(), frozenset())
     found.visit(parsed, inside=None)
