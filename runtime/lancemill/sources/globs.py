@@ -13,7 +13,7 @@ Upper and lower case differ: write `*.[jJ][pP][gG]`, or `where: lower(key) like 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -54,8 +54,34 @@ def _translated_token(token: str) -> str:
         return _MEANS[token]
     if token.startswith("[") and len(token) > 2:
         negated = token[1] in "!^"
-        inside = token[2 if negated else 1 : -1].replace("\\", "\\\\").replace("[", "\\[")
-        inside = "\\]" + inside[1:] if inside.startswith("]") else inside
-        # A set never matches the slash: folders are crossed by ** only.
-        return f"[^/{inside}]" if negated else f"[{inside}]"
+        return _set(token[2 if negated else 1 : -1], negated)
     return re.escape(token[1:] if token.startswith("\\") and len(token) > 1 else token)
+
+
+def _set(inside: str, negated: bool) -> str:
+    """A set of characters. It never matches the slash: folders are crossed by `**` only."""
+    parts = [part for low, high in _ranges(inside) for part in _around_slash(low, high)]
+    listed = "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in parts)
+    if negated:
+        return f"[^/{listed}]"
+    return f"[{listed}]" if listed else _NOTHING
+
+
+_NOTHING = r"[^\x{0}-\x{10ffff}]"
+
+
+def _ranges(inside: str) -> Iterator[tuple[int, int]]:
+    at = 0
+    while at < len(inside):
+        is_range = inside[at + 1 : at + 2] == "-" and at + 2 < len(inside)
+        last = at + 2 if is_range else at
+        yield ord(inside[at]), ord(inside[last])
+        at = last + 1
+
+
+def _around_slash(low: int, high: int) -> Iterator[tuple[int, int]]:
+    """The range without the slash; nothing of one that is upside down."""
+    slash = ord("/")
+    for part in ((low, min(high, slash - 1)), (max(low, slash + 1), high)):
+        if part[0] <= part[1]:
+            yield part

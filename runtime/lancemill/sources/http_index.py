@@ -169,6 +169,9 @@ class _Site:
         connection.request(method, path, headers={"User-Agent": "lancemill", "Accept": "*/*"})
         answer = connection.getresponse()
         body = answer.read(MAX_PAGE_BYTES + 1)
+        # Reading up to a limit does not notice by itself that the connection ended early.
+        if method != "HEAD" and answer.length and len(body) <= MAX_PAGE_BYTES:
+            raise http.client.IncompleteRead(body, answer.length)
         if len(body) > MAX_PAGE_BYTES:
             self._forget()
             raise StorageError(f"{display(url)}: an index page of more than {MAX_PAGE_BYTES} bytes")

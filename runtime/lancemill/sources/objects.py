@@ -62,6 +62,7 @@ class ObjectSource:
                 )
             rows = listing
             if self.incremental and previous is not None:
+                counts.compared = True
                 rows = self._changes(listing, previous, scratch)
             return self._published(folder, listing, rows, counts)
 
@@ -140,7 +141,7 @@ class ObjectSource:
             parts.append(f"{left:,} matched {' and '.join(filter(None, (globbed, without)))}")
         if self.where is not None:
             parts.append(f"{left - counts.unwanted:,} where {' '.join(self.where.split())}")
-        if counts.unchanged or (self.incremental and rows == 0):
+        if counts.compared:
             parts.append(f"{rows:,} new or changed")
         return ", ".join(parts)
 
@@ -183,6 +184,8 @@ class _Counts:
     unnamed: int = 0
     unwanted: int = 0
     unchanged: int = 0
+    compared: bool = False
+    """With the listing of an earlier run."""
 
 
 def _order(keys: pa.Array, last: str, ordered: bool) -> tuple[str, bool]:
@@ -219,6 +222,8 @@ def list_store(uri: str, storage: object | None) -> Iterator[Found]:
     try:
         for chunk in place.store.list(place.path or None, chunk_size=1000):
             for meta in chunk:
+                if meta["path"] == place.path:
+                    continue
                 found = _found(meta, meta["path"][start:])
                 # Consoles make a folder by an empty object `name/`, which obstore tells as `name`.
                 if pending and not (pending.size == 0 and found.key.startswith(pending.key + "/")):

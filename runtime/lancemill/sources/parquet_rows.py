@@ -5,12 +5,12 @@ Snapshots (listings, the rows of a CSV) and Parquet tables are read by this alon
 
 from __future__ import annotations
 
+import io
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lancemill.errors import StorageError
-from lancemill.storage import explain, is_local, local_path, open_store
+from lancemill.storage import Location, explain, is_local, local_path, open_store
 
 REMOTE_BUFFER = 1 << 20
 
@@ -96,18 +96,46 @@ class ParquetRows:
     @contextmanager
     def _opened(self, metadata: pq.FileMetaData | None) -> Iterator[pq.ParquetFile]:
         local = is_local(self.uri)
-        source: str | IO[bytes] = str(local_path(self.uri)) if local else self._remote()
+        source: str | _RemoteFile = str(local_path(self.uri)) if local else self._remote()
         # Streaming pages keeps a range of a large row group from being held whole.
         with pq.ParquetFile(
             source, metadata=metadata, buffer_size=REMOTE_BUFFER, pre_buffer=False
         ) as file:
             yield file
 
-    def _remote(self) -> Any:
-        import obstore
+    def _remote(self) -> _RemoteFile:
+        return _RemoteFile(open_store(self.uri, self._storage))
 
-        place = open_store(self.uri, self._storage)
-        return obstore.open_reader(place.store, place.path, buffer_size=REMOTE_BUFFER)
+
+class _RemoteFile(io.RawIOBase):
+    """An object as the seekable file that pyarrow reads: each read is one request of a range."""
+
+    def __init__(self, place: Location) -> None:
+        self._place = place
+        self._size = int(place.store.head(place.path)["size"])
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(self._size - self._at, 0)
+        length = left if size is None or size < 0 else min(size, left)
+        if length == 0:
+            return b""
+        data = self._place.store.get_range(self._place.path, start=self._at, length=length)
+        self._at += length
+        return bytes(data)
 
 
 def by_bytes(

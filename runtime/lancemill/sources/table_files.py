@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from lancemill.errors import StorageError
-from lancemill.sources.globs import matcher
+from lancemill.sources.globs import mask
 from lancemill.sources.listing import Found
 from lancemill.sources.local_tree import list_tree
 from lancemill.sources.objects import list_store
@@ -89,8 +91,7 @@ def _split_glob(uri: str) -> tuple[str, str]:
 
 def _wanted(key: str, pattern: str, suffixes: tuple[str, ...]) -> bool:
     if pattern:
-        # RE2 writes the end of the text as \z, Python as \Z.
-        return re.search(matcher([pattern])[:-2] + r"\Z", key) is not None
+        return bool(mask(pa.array([key]), [pattern], [])[0].as_py())
     hidden = any(part.startswith(("_", ".")) for part in key.split("/"))
     return not hidden and key.lower().endswith(suffixes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import re
@@ -30,7 +31,7 @@ def csv_rows(
     """
     del lines
     fixed = f"delim = {_quoted(_separator(paths[0]))}, header = true, quote = '\"', escape = '\"'"
-    options = f"{fixed}, union_by_name = true, max_line_size = {MAX_RECORD_BYTES}"
+    options = f"{fixed}, skip = 0, union_by_name = true, max_line_size = {MAX_RECORD_BYTES}"
     found = _sql(con, "read_csv", paths, f"{options}, sample_size = -1")
     numbers = [
         name
@@ -69,14 +70,14 @@ def malformed(message: str, kind: str, names: Mapping[Path, str]) -> StorageErro
                 f"{where}: line {line[0]} is no JSON record ({line[1]})",
                 remedy="correct or remove that line; format json is for one record over many lines",
             )
-    found = re.search(r"CSV Error on Line: (\d+)", message)
-    if found:
-        told = re.search(r"Expected Number of Columns: \d+ Found: \d+", message)
-        reason = told[0].lower() if told else _reason(message)
-        return StorageError(
-            f"{where}: line {found[1]} does not fit the first lines ({reason})",
-            remedy="correct or remove that line; quote values that hold the separator",
-        )
+    if kind == "csv":
+        row = _first_uneven_row(path)
+        if row is not None:
+            number, columns, expected = row
+            return StorageError(
+                f"{where}: line {number} has {columns} values, the first line names {expected}",
+                remedy="correct or remove that line; quote values that hold the separator",
+            )
     return StorageError(
         f"{where}: no readable {kind} ({_reason(message)})",
         remedy="check the file, and that spec.source.table.format is right",
@@ -126,7 +127,21 @@ def _first_bad_line(path: Path) -> tuple[int, str] | None:
             try:
                 json.loads(line)
             except ValueError as error:
-                return number, str(error)
+                return number, str(error).split(": line")[0]
+    return None
+
+
+def _first_uneven_row(path: Path) -> tuple[int, int, int] | None:
+    """DuckDB may give up on such a file before it knows which line is to blame."""
+    with _text(path) as file:
+        rows = csv.reader(file, delimiter=_separator(path))
+        expected = len(next(rows, []))
+        try:
+            for row in rows:
+                if row and len(row) != expected:
+                    return rows.line_num, len(row), expected
+        except csv.Error:
+            return None
     return None
 
 
