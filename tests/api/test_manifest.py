@@ -8,6 +8,7 @@ import pytest
 
 from lancemill_api.manifest import load, missing_datasets
 from lancemill_api.mistakes import InvalidManifest
+from lancemill_api.overrides import apply_overrides
 
 CATS = Path(__file__).parent / "cats.yaml"
 
@@ -168,3 +169,29 @@ def test_an_override_for_two_pipelines_has_to_say_for_which() -> None:
         load(f"{SMALL}---{dogs}", overrides=["spec.run.retries=1"])
     manifest = load(f"{SMALL}---{dogs}", overrides=["dogs:spec.run.retries=1"])
     assert [one.spec.run.retries for one in manifest.pipelines] == [3, 1]
+
+
+def test_overrides_apply_to_a_bare_document_without_changing_it() -> None:
+    document = {"spec": {"stages": [{"name": "decode", "decode": {"column": "bytes"}}]}}
+    overrides = [
+        "spec.stages[decode].decode.mode=L",
+        "spec.stages[1].name=more",
+        "spec.run.retries=0",
+    ]
+    changed = apply_overrides(document, overrides)
+    assert changed == {
+        "spec": {
+            "stages": [
+                {"name": "decode", "decode": {"column": "bytes", "mode": "L"}},
+                {"name": "more"},
+            ],
+            "run": {"retries": 0},
+        }
+    }
+    assert document == {"spec": {"stages": [{"name": "decode", "decode": {"column": "bytes"}}]}}
+    with pytest.raises(InvalidManifest) as refused:
+        apply_overrides(document, ["spec.stages[resize].name=x", "spec.sinks=1"])
+    assert [str(mistake) for mistake in refused.value.mistakes] == [
+        "spec.stages[resize]  --set: no such entry; there are: decode",
+        "spec.sinks  --set: unknown field; did you mean sink?",
+    ]
