@@ -405,7 +405,7 @@ def _validated(one: Any, staged: Staged) -> Validation:
         (expect.equals, "exactly", lambda v, x: v == x),
     ):
         if limit is not None:
-            words.append(f"{name} {limit}")
+            words.append(f"{name} {limit:g}")
             ok = ok and value is not None and bool(holds(value, limit))
     return Validation(one.name, one.query, str(value), " and ".join(words), ok)
 
