@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lancemill.errors import StorageError
 from lancemill.sinks import files
 from lancemill.sinks.lance import LanceSink
-from lancemill.sinks.sink import Committed, RunRef, ShardOutput
+from lancemill.sinks.sink import Committed, RunRef, ShardOutput, ShardWriter
 from lancemill.sinks.staged import fragments_of
-from lancemill.storage import open_store
+from lancemill.sources.source import Shard
+from lancemill.storage import Location, open_store
 from lancemill.tables.commit import Proposal
 from lancemill.tables.history import History
-from lancemill.tables.upsert import Upsert
+from lancemill.tables.upsert import Upsert, refused
 
-SET_ASIDE = "set-aside.json"
-"""Rows that the merge refused, in the run's ledger: a resumed run tells them again."""
+REFUSED = "refused/"
+"""Where the run's ledger has the rows that were refused: a resumed run tells them again."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,10 @@ class UpsertSink(LanceSink):
         done = LanceSink.committed(self, run, base)
         return None if done is None else replace(done, set_aside=self._told(run))
 
+    def writer(self, schema: pa.Schema, base: Mapping[str, Any]) -> ShardWriter:
+        inner = LanceSink.writer(self, schema, base)
+        return _WithKeys(inner, self.target.key, self._ledger(base["run"]))
+
     def _propose(
         self,
         run: RunRef,
@@ -66,15 +72,17 @@ class UpsertSink(LanceSink):
             self._tell(run, self._merge.set_aside())
         return self._merge.propose(dataset)
 
-    def _tell(self, run: RunRef, refused: list[dict[str, str]]) -> None:
+    def _tell(self, run: RunRef, rows: list[dict[str, str]]) -> None:
         """Before the commit: behind it nothing can tell any more which rows were refused."""
-        if refused:
-            ledger = open_store(f"{self.target.runs}/{run.run}", self.storage)
-            ledger.put(SET_ASIDE, json.dumps(refused).encode())
+        _put_refused(self._ledger(run.run), "merge", rows)
 
     def _told(self, run: RunRef) -> tuple[Mapping[str, Any], ...]:
-        text = open_store(f"{self.target.runs}/{run.run}", self.storage).get(SET_ASIDE)
-        return () if text is None else tuple(json.loads(text))
+        ledger = self._ledger(run.run)
+        texts = [ledger.get(name) for name in ledger.list(REFUSED)]
+        return tuple(row for text in texts if text is not None for row in json.loads(text))
+
+    def _ledger(self, run: str) -> Location:
+        return open_store(f"{self.target.runs}/{run}", self.storage)
 
     def _remove_unused(self, outputs: Sequence[ShardOutput], done: Committed) -> None:
         """Remove staged and merged files that the commit does not refer to."""
@@ -88,3 +96,37 @@ class UpsertSink(LanceSink):
         with suppress(StorageError):
             files.remove(open_store(self.uri, self.storage), sorted(made - used))
         self._merge = None
+
+
+@dataclass(frozen=True, slots=True)
+class _WithKeys:
+    """Writes the rows that have a key; the others are told in the run's ledger."""
+
+    inner: ShardWriter
+    key: tuple[str, ...]
+    ledger: Location
+
+    def write(self, shard: Shard, batches: Iterator[pa.RecordBatch]) -> ShardOutput:
+        without: list[dict[str, str]] = []
+        output = self.inner.write(shard, self._with_key(batches, without))
+        _put_refused(self.ledger, f"{shard.index:08d}", without)
+        return output
+
+    def _with_key(
+        self, batches: Iterator[pa.RecordBatch], without: list[dict[str, str]]
+    ) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            keys = batch.select(list(self.key))
+            whole = np.ones(batch.num_rows, dtype=bool)
+            for column in keys.columns:
+                whole &= column.is_valid().to_numpy(zero_copy_only=False)
+            if whole.all():
+                yield batch
+                continue
+            without += [refused(row, self.key) for row in keys.filter(pa.array(~whole)).to_pylist()]
+            yield batch.filter(pa.array(whole))
+
+
+def _put_refused(ledger: Location, name: str, rows: list[dict[str, str]]) -> None:
+    if rows:
+        ledger.put(f"{REFUSED}{name}.json", json.dumps(rows).encode())

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from lancemill.errors import Mistake
-from lancemill.errors import Mistake
 from lancemill.sources.source import Shard
 
 

@@ -182,6 +182,7 @@ def _commit(table: Table, proposal: Proposal, run: RunRef) -> None:
         history.PIPELINE: run.pipeline,
         history.MEANING: run.meaning,
         history.ROWS: str(proposal.rows),
+        history.READ: str(proposal.read_version),
         **(proposal.properties or {}),
     }
     transaction = Transaction(

@@ -17,6 +17,9 @@ PIPELINE = "lancemill.pipeline"
 MEANING = "lancemill.meaning"
 ROWS = "lancemill.rows"
 KEY = "lancemill.key"
+READ = "lancemill.read"
+"""The version that a proposal was made for: Lance puts another one into a transaction that it
+rebases."""
 
 MIRROR = "lancemill.run."
 """Configuration key of a pipeline's mirror, completed by the pipeline's name."""

@@ -64,32 +64,31 @@ class Upsert:
     # -- which rows
 
     def set_aside(self) -> list[dict[str, str]]:
-        """Rows that cannot be merged: their key is null, or an earlier row of the run has it."""
+        """Rows that cannot be merged, because an earlier row of the run has their key."""
         keys = self.keys().select(list(self.key))
         aside = np.flatnonzero(~self.kept())
-        return [_refused(row, self.key) for row in keys.take(pa.array(aside)).to_pylist()]
+        return [refused(row, self.key) for row in keys.take(pa.array(aside)).to_pylist()]
 
     def keys(self) -> pa.Table:
         """The rows' keys, in order, with their `position`."""
         if self._keys is None:
-            batches = list(self.rows.scan(self.key))
-            schema = pa.schema([self.rows.schema.field(name) for name in self.key])
-            found = pa.Table.from_batches([batch.select(self.key) for batch in batches], schema)
+            # Without metadata: that of a primary key is in the dataset, not in what it reads.
+            fields = [self.rows.schema.field(name).remove_metadata() for name in self.key]
+            schema = pa.schema(fields)
+            batches = [conform(batch, schema) for batch in self.rows.scan(self.key)]
+            found = pa.Table.from_batches(batches, schema)
             position = pa.array(np.arange(found.num_rows, dtype=np.int64))
             self._keys = found.append_column("position", position)
         return self._keys
 
     def kept(self) -> Mask:
-        """True for the first row of each key; rows with a null in their key are not kept."""
+        """True for the first row of each key."""
         if self._kept is None:
             keys = self.keys()
-            whole = np.ones(keys.num_rows, dtype=bool)
-            for name in self.key:
-                whole &= keys.column(name).is_valid().to_numpy()
             firsts = keys.group_by(list(self.key)).aggregate([("position", "min")])
             mask = np.zeros(keys.num_rows, dtype=bool)
             mask[firsts.column("position_min").to_numpy()] = True
-            self._kept = mask & whole
+            self._kept = mask
         return self._kept
 
     def _there(self, dataset: Any) -> Mask:
@@ -163,7 +162,7 @@ def _joined(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         yield pa.concat_batches(waiting)
 
 
-def _refused(row: dict[str, Any], key: Sequence[str]) -> dict[str, str]:
+def refused(row: dict[str, Any], key: Sequence[str]) -> dict[str, str]:
     """What the quarantine is told of a row that was not merged."""
     value = ", ".join(str(row[name]) for name in key)
     if any(row[name] is None for name in key):

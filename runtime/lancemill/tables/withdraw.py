@@ -39,7 +39,7 @@ def take_back_overtaken(table: Table, entry: Entry) -> None:
     that. The upsert came last, so its rows stay.
     """
     key = json.loads(entry.properties[history.KEY])
-    read_version = entry.transaction.read_version
+    read_version = int(entry.properties[history.READ])
     if entry.version - read_version <= 1:
         return
     then = table.open(entry.version)
