@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from benchmarks.case import DEVICE_RATE
 
@@ -28,5 +28,5 @@ def infer(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 class Device:
     """The device as a class UDF of a pipeline."""
 
-    def __call__(self, image: Any) -> dict[str, Any]:
-        return {"score": infer(np.asarray(image))}
+    def __call__(self, batch: pa.RecordBatch) -> dict[str, npt.NDArray[np.float32]]:
+        return {"score": infer(batch.column("image").to_numpy_ndarray())}

@@ -25,7 +25,7 @@ def prepare(given: Namespace) -> case.Job:
 
     from lancemill.cli.main import main
 
-    uri = case.dataset(given.out)
+    uri = case.dataset(given.out.resolve())
     overrides = [f"spec.sink.lance.uri={uri}", *source(given)]
     manifest = "http" if given.urls else "device" if given.device else "decode"
     sets = [word for one in overrides for word in ("--set", one)]
@@ -47,12 +47,12 @@ def prepare(given: Namespace) -> case.Job:
 def source(given: Namespace) -> list[str]:
     """Where the manifest's source lies."""
     if not given.urls:
-        return [f"spec.source.objects.uri={given.input}"]
+        return [f"spec.source.objects.uri={given.input.resolve()}"]
     table = given.out / "urls.jsonl"
     table.write_text(
         "".join(f"{json.dumps({'key': url})}\n" for url in given.urls.read_text().split())
     )
-    return [f"spec.source.table.uri={table}"]
+    return [f"spec.source.table.uri={table.resolve()}"]
 
 
 if __name__ == "__main__":
