@@ -432,6 +432,12 @@ def _refused() -> Iterator[Case]:
     huge = jpeg[:at] + struct.pack(">HH", 65500, 65500) + jpeg[at + 4 :]
     yield Case("jpeg that claims 65500x65500", huge, reason="TooManyPixels")
     yield Case("png of 200 megapixels", bomb(20_000, 10_000), reason="TooManyPixels")
+    gif = saved(few_colours(photo()), "GIF")
+    sides = struct.pack("<HH", 65000, 65000)
+    yield Case("gif that claims 65000x65000", gif[:6] + sides + gif[10:], reason="TooManyPixels")
+    frame = gif.index(struct.pack("<4H", 0, 0, 451, 300), 13) + 4
+    large = gif[:frame] + sides + gif[frame + 4 :]
+    yield Case("gif with a frame of 65000x65000", large, reason="TooManyPixels")
     deep = jpeg[: at - 1] + b"\x0c" + jpeg[at:]
     yield Case("jpeg of 12 bits", deep, reason="UnsupportedFormat")
     yield Case(

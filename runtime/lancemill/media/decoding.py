@@ -59,7 +59,9 @@ class Resizing:
     quality: Quality = "fast"
 
     def canvas(self, channels: int) -> Pixels:
-        """One picture of background, of the frame's size."""
+        """One picture of background, of the frame's size; nothing where none is seen."""
+        if not self.frame.fixed:
+            return np.empty((0, 0, channels), np.uint8)
         from cv2 import COLOR_RGB2GRAY, cvtColor
 
         colour = np.full((self.frame.height, self.frame.width, 3), self.background, np.uint8)

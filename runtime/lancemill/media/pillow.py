@@ -32,6 +32,8 @@ _PLUGINS: dict[Format, tuple[str, str]] = {
     "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
     "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
 }
+_NOT_SUPPORTED = ("unsupported", "not supported", "unknown pixel mode", "not available")
+"""What Pillow says of variants that it does not read, with exceptions of any type."""
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _WITHOUT_WHITE = {"F": "floating-point", "I": "32-bit or signed"}
 
@@ -60,9 +62,11 @@ def pixels_of(image: Any, mode: Mode) -> Pixels:
 
 def _told(error: Exception) -> PictureError:
     text = str(error) or type(error).__name__
+    if type(error).__name__.startswith("DecompressionBomb"):
+        return PictureError("TooManyPixels", text)
     if "truncated" in text.lower():
         return PictureError("Truncated", text)
-    if isinstance(error, SyntaxError) and "unknown pixel mode" in text.lower():
+    if any(words in text.lower() for words in _NOT_SUPPORTED):
         return PictureError("UnsupportedFormat", text)
     return PictureError("Corrupt", text)
 

@@ -54,8 +54,12 @@ Stage = tuple[Any, Place]
 ORDER = (Decode, Resize, Encode)
 CHANNELS_KEY = b"lancemill.channels"
 """In the metadata of an IMAGE field: the channels that all its pictures have."""
-LARGE_BATCH_ROWS = 16
-"""Rows of a batch of pictures of any size: each may be hundreds of megabytes."""
+ANY_SIZE_ROWS = 16
+"""Rows of a call that makes pictures of any size: each may be hundreds of megabytes."""
+CALL_BYTES = 128 * 2**20
+"""Pixels that a call makes at most, where their size is known."""
+USUAL_ROWS = 256
+"""Below this the size of batches is asked for; above it they are taken as they come."""
 
 
 def can_fuse(specs: Sequence[Any]) -> bool:
@@ -90,7 +94,7 @@ def fuse(stages: Sequence[Stage], schema: pa.Schema) -> Bound:
         reads=frozenset({given.column}),
         makes=frozenset({target}),
         open=lambda context: _open(chain, given.column, made, out, context),
-        batch_rows=None if chain.fixed or chain.encode else LARGE_BATCH_ROWS,
+        batch_rows=_batch_rows(made.type),
         summary=f"→ {target}: {_summary(chain, made.type)}",
     )
 
@@ -158,6 +162,14 @@ def _channels(chain: _Chain, given: pa.Field, found: pa.DataType) -> int:
     if shape:
         return shape[2]
     return int((given.metadata or {}).get(CHANNELS_KEY, CHANNELS["RGB"]))
+
+
+def _batch_rows(made: pa.DataType) -> int | None:
+    shape = shape_of(made)
+    if shape is None:
+        return ANY_SIZE_ROWS if made == IMAGE else None
+    rows = CALL_BYTES // (shape[0] * shape[1] * shape[2])
+    return max(1, rows) if rows < USUAL_ROWS else None
 
 
 def _summary(chain: _Chain, made: pa.DataType) -> str:

@@ -134,6 +134,14 @@ def test_encoded_pictures_are_files() -> None:
     assert rows[2] is None
 
 
+def test_batches_of_large_pictures_are_kept_small() -> None:
+    large = SMALL.model_copy(update={"width": 4096, "height": 4096})
+    assert fused([FULL]).batch_rows == 16
+    assert fused([FULL, large]).batch_rows == 2
+    assert fused([FULL, large, JPEG]).batch_rows is None
+    assert fused([FULL, SMALL]).batch_rows is None
+
+
 def test_wrong_columns_are_told_with_what_would_be_right() -> None:
     with pytest.raises(PlanError, match=r"'bytes' is binary, expected decoded pictures"):
         fused([Resize(column="bytes", width=8, height=8)])
