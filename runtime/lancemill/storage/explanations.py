@@ -33,7 +33,8 @@ _CREDENTIALS = (
 _MEANINGS = (
     _Meaning(
         r"169\.254\.169\.254|metadata\.google\.internal|ECS metadata|no.credentials|"
-        r"Missing credential|could not find.*credential|NoCredentials",
+        r"Failed to get AWS credentials|CredentialsNotLoaded|Missing credential|"
+        r"could not find.*credential|NoCredentials",
         "there are no credentials",
         _CREDENTIALS,
     ),
@@ -109,9 +110,15 @@ _MEANINGS = (
     ),
     _Meaning(
         r"[Cc]onnection reset|connection closed|IncompleteMessage|response body|"
-        r"[Bb]roken pipe|unexpected EOF|error sending request|IncompleteRead",
+        r"[Bb]roken pipe|unexpected EOF|IncompleteRead",
         "the connection broke, again and again",
         "check the network; run again: what is finished is kept",
+    ),
+    _Meaning(
+        # All that Lance tells of a connection that failed.
+        r"error sending request",
+        "no connection: it is refused, or breaks each time",
+        "check host and port of the uri or of storage.endpoint, and the network",
     ),
     _Meaning(
         r"status code: 5\d\d|InternalError|ServiceUnavailable",

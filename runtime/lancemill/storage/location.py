@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lancemill.errors import StorageError
 from lancemill.storage.explanations import explain
-from lancemill.storage.options import SECRET_KEYS, Access, access
+from lancemill.storage.options import RETRIES, SECRET_KEYS, Access, access
 from lancemill.storage.uris import absolute, split
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ CONNECT_TIMEOUT = timedelta(seconds=5)
 READ_TIMEOUT = timedelta(seconds=30)
 REQUEST_TIMEOUT = timedelta(minutes=10)
 """Of one request with its whole body: obstore's own 30 s would end the download of a film."""
-RETRIES = 6
 RETRY_TIMEOUT = timedelta(minutes=2)
 
 

@@ -19,6 +19,9 @@ from lancemill.errors import StorageError
 from lancemill.storage.aws_profile import aws_profile
 from lancemill.storage.uris import display, split
 
+RETRIES = 6
+"""Attempts after the first, with growing pauses: about ten seconds before an error is told."""
+
 SECRETS_DIR = "LANCEMILL_SECRETS_DIR"
 DEFAULT_SECRETS_DIR = "/var/run/lancemill/secrets"
 
@@ -149,7 +152,7 @@ def lance_options(storage: object | None, uri: str) -> dict[str, str]:
     if reach.scheme not in SECRET_KEYS:
         return {}
     prefix = {"s3": "aws", "gs": "google", "az": "azure"}[reach.scheme]
-    options = dict(reach.secrets)
+    options = {"client_max_retries": str(RETRIES), **reach.secrets}
     if reach.endpoint:
         endpoint_name = {"s3": "aws_endpoint", "gs": "google_base_url", "az": "azure_endpoint"}
         options[endpoint_name[reach.scheme]] = reach.endpoint
