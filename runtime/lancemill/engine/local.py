@@ -19,11 +19,11 @@ from lancemill.sinks.sink import ShardWriter
 from lancemill.sources.source import Shard, Snapshot
 
 SINK_STAGE = "sink"
-HEAD = 24
+HEAD = 16
 """Output rows of a shard whose source rows are remembered, for the run's page."""
 
 
-class _UnfinishedError(LancemillError):
+class _Unfinished(LancemillError):
     """The rows of a shard ended before the shard did: the worker was told to stop."""
 
 
@@ -65,7 +65,7 @@ class LocalEngine:
         try:
             for first in stream:
                 results.put(self._write_shard(first, stream))
-        except _UnfinishedError:
+        except _Unfinished:
             pass
         except BaseException as error:
             results.put(error)
@@ -117,7 +117,7 @@ class _ShardRows:
                 following = next(self._stream, None)
                 self.waited += time.monotonic() - began
                 if following is None:
-                    raise _UnfinishedError
+                    raise _Unfinished
                 chunk = following
         except BaseException as error:
             # A writer wraps what its reader raises: the cause itself is what the run should tell.

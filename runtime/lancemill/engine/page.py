@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from lancemill.report.contact import Pair
     from lancemill.report.page import SetAsideRow
 
-PAIRS = 24
 SET_ASIDE = 24
 MOST_BYTES = 16 << 20
 """Larger objects are not read again for a thumbnail."""

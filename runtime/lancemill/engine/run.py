@@ -26,7 +26,13 @@ from lancemill.engine.prepare import Prepared
 from lancemill.engine.progress import Meter
 from lancemill.engine.result import ShardResult
 from lancemill.engine.worker import SOURCE_STAGE, Worker
-from lancemill.errors import Interrupted, LancemillError, RunConflict, ValidationFailed
+from lancemill.errors import (
+    Interrupted,
+    LancemillError,
+    PlanError,
+    RunConflict,
+    ValidationFailed,
+)
 from lancemill.plan.meaning import difference, hash_of, meaning_of
 from lancemill.plan.segments import target_shard_bytes
 from lancemill.report.summary import Estimate, RunSummary, SummaryTable, Validation
@@ -106,6 +112,13 @@ class RunInProgress:
 
     def execute(self) -> RunSummary:
         """Do the run; its summary, or the error that ended it (with what is kept)."""
+        if self.options.limit is not None and self._incremental:
+            # The next run takes all that this one has listed as done.
+            raise PlanError.at(
+                "spec.source.objects.incremental",
+                "is true, which --limit cannot be used with: the rows left out would never be "
+                "read; use --sample, or spec.source.objects.where",
+            )
         if self.options.resume and self.ledger.record() is None:
             raise RunConflict(
                 f"there is no run {self.run} of {self.sink.uri} to resume",
@@ -176,10 +189,14 @@ class RunInProgress:
             "base": self.sink.prepare(self.plan.output, self.ref),
         }
 
+    @property
+    def _incremental(self) -> bool:
+        objects = self.prepared.pipeline.spec.source.objects
+        return objects is not None and objects.incremental
+
     def _previous_snapshot(self) -> dict[str, Any] | None:
         """The source as the last committed run of this pipeline saw it, for `incremental`."""
-        objects = self.prepared.pipeline.spec.source.objects
-        if objects is None or not objects.incremental:
+        if not self._incremental:
             return None
         last = self.sink.last_run(self.plan.pipeline)
         if last is None:
@@ -192,7 +209,8 @@ class RunInProgress:
                 remedy="restore it, or set source.objects.incremental to false once",
             )
         snapshot: dict[str, Any] = record["snapshot"]
-        return snapshot
+        done = record["meaning"].get("limit")
+        return snapshot if done is None else {**snapshot, "done": done}
 
     def _shards(self, snapshot: Snapshot, target_bytes: int) -> Iterator[Shard]:
         shards = snapshot.shards(target_bytes)

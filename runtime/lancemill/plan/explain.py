@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from lancemill import figures
 from lancemill.plan.segments import segments
 from lancemill.plan.step import Plan, Step
 
@@ -94,7 +95,7 @@ def to_text(plan: Plan, facts: Facts) -> str:
             mark = "┌" if index == 0 else "├"
             lines.append(f" {mark} {segment.group or 'here':<6} {_step_line(plan, step)}")
     size = estimated_bytes(plan, facts)
-    about = f" → about {_bytes(size)} before compression" if size is not None else ""
+    about = f" → about {figures.size(size)} before compression" if size is not None else ""
     lines.append(f" └ sink   {facts.sink}    {', '.join(plan.output.names)}{about}")
     lines += [f"   {one.name}: {type_name(one.type)}" for one in plan.output]
     lines += [f" rule     {note}" for note in plan.notes]
@@ -110,9 +111,9 @@ def to_text(plan: Plan, facts: Facts) -> str:
 def _headline(plan: Plan, facts: Facts) -> str:
     if facts.rows is None or facts.bytes is None or facts.shards is None:
         return f"{plan.pipeline} · source not listed"
-    each = f" of about {_bytes(facts.bytes // facts.shards)}" if facts.shards else ""
+    each = f" of about {figures.size(facts.bytes // facts.shards)}" if facts.shards else ""
     shards = "1 shard" if facts.shards == 1 else f"{facts.shards:,} shards"
-    return f"{plan.pipeline} · {facts.rows:,} rows, {_bytes(facts.bytes)} · {shards}{each}"
+    return f"{plan.pipeline} · {facts.rows:,} rows, {figures.size(facts.bytes)} · {shards}{each}"
 
 
 def _step_line(plan: Plan, step: Step) -> str:
@@ -179,22 +180,3 @@ def schema_json(schema: pa.Schema) -> list[dict[str, Any]]:
     return [
         {"name": one.name, "type": type_name(one.type), "nullable": one.nullable} for one in schema
     ]
-
-
-def _bytes(size: int) -> str:
-    for unit in ("B", "KB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size = size / 1000  # type: ignore[assignment]
-    raise AssertionError
-
-
-__all__ = [
-    "Facts",
-    "estimated_bytes",
-    "row_bytes",
-    "schema_json",
-    "to_json",
-    "to_text",
-    "type_name",
-]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lancemill import figures
 from lancemill.engine.progress import Progress, StageProgress
-from lancemill.report import figures
 
 STALL_SECONDS = 30.0
 """A run in which no row moves for so long gets a line that says so."""

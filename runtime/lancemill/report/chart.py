@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lancemill import figures
 from lancemill.engine.progress import (
     HistoryPoint,
     StageProgress,
     find_bottleneck,
     stage_progress,
 )
-from lancemill.report import figures
 
 WIDTH, HEIGHT = 1000, 100
 """Units of the drawing; the page stretches it."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lancemill.report import figures
+from lancemill import figures
 
 if TYPE_CHECKING:
     import numpy.typing as npt

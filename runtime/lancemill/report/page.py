@@ -15,6 +15,7 @@ from functools import lru_cache
 from importlib import metadata, resources
 from typing import TYPE_CHECKING, Any
 
+from lancemill import figures
 from lancemill.engine.progress import (
     Bottleneck,
     HistoryPoint,
@@ -22,7 +23,7 @@ from lancemill.engine.progress import (
     find_bottleneck,
     stage_progress,
 )
-from lancemill.report import chart, figures
+from lancemill.report import chart
 from lancemill.report.contact import Pair, Picture, thumbnail
 from lancemill.report.summary import RunSummary
 from lancemill.report.words import verdict

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lancemill.report import contact, figures
+from lancemill import figures
+from lancemill.report import contact
 from lancemill.report.contact import Picture
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ Pure: a summary in, text out. Where nothing went wrong there is nothing to expla
 
 from __future__ import annotations
 
-from lancemill.report import figures
+from lancemill import figures
 from lancemill.report.summary import RunSummary
 
 SUMMARY_ROWS_IN_TERMINAL = 8

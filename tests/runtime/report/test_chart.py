@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lancemill import figures
 from lancemill.engine.progress import HistoryPoint, Meter, StageTotals
-from lancemill.report import figures
 from lancemill.report.chart import MOST_STEPS, draw, nice_above, thin, time_ticks
 
 
