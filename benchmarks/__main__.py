@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.printout import tables
-from benchmarks.runner import Failure, Run, as_json, run_group
+from benchmarks.runner import Failure, Run, as_json, prepare, run_group
 from benchmarks.suite import GROUPS, Group
 
 RESULTS = Path(__file__).parent / "out"
@@ -76,6 +76,7 @@ def save(runs: list[Run], failures: list[Failure]) -> Path:
 def main() -> int:
     """Run what was asked for, tell it, keep it."""
     given = arguments()
+    prepare()
     runs: list[Run] = []
     failures: list[Failure] = []
     for group in chosen(given.only):

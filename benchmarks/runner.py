@@ -7,20 +7,23 @@ machine does meanwhile meets all of them alike.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks import verify, watch
-from benchmarks.corpus import CACHE, make, paths
+from benchmarks.corpus import CACHE, ROOT, make, paths
 from benchmarks.suite import Case, Group
 
 TIMEOUT = 400.0
 WORK = CACHE / "work"
+OURS = ("crds", "runtime", "benchmarks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,17 @@ class Failure:
     case: str
     round: int
     message: str
+
+
+def prepare() -> None:
+    """Compile every module once, so that no case pays for it: where Python may not keep bytecode
+    (PYTHONDONTWRITEBYTECODE), each process would compile all that it imports."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(CACHE / "bytecode")
+    folders = [sysconfig.get_path("purelib"), *(str(ROOT / name) for name in OURS)]
+    command = [sys.executable, "-m", "compileall", "-q", "-j", "0", *folders]
+    subprocess.run(command, check=False, capture_output=True)  # some packages ship broken files
+    WORK.mkdir(parents=True, exist_ok=True)
 
 
 def run_group(group: Group, count: int, rounds: int) -> Iterator[Run | Failure]:

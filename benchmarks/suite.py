@@ -37,7 +37,7 @@ class Group:
     """Rounds, where more would tell nothing."""
 
 
-DAFT_TUNED = ("--batch", "8")
+DAFT_TUNED = ("--batch", "4")
 GROUPS = (
     Group(
         "lance",
