@@ -61,10 +61,15 @@ def _tried(name: str, use: Callable[[], str]) -> Check:
 
 
 def _lance() -> str:
-    from lancemill.tables.create import try_out
+    import pyarrow as pa
+
+    from lancemill.tables.create import create
+    from lancemill.tables.table import Table
 
     with tempfile.TemporaryDirectory(prefix="lancemill-doctor-") as folder:
-        try_out(f"{folder}/try.lance")
+        table = Table(f"{folder}/try.lance")
+        create(table, pa.schema([("key", pa.string())]))
+        assert table.open().count_rows() == 0
     return f"pylance {version('pylance')}: a dataset was written and read"
 
 
