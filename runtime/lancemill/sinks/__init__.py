@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from lancemill.sinks.sink import Sink
 
 
-def open_sink(
-    spec: Any, datasets: Mapping[str, Any], *, base: Path, run: Any | None = None
-) -> Sink:
+def open_sink(spec: Any, datasets: Mapping[str, Any], *, base: Path) -> Sink:
     """The sink of `spec.sink` (the API's model); relative uris start at `base`.
 
     `datasets` are the LanceDatasets that the manifest's names mean. Nothing is read or written

@@ -87,13 +87,13 @@ class LanceSink:
         dataset = self.target.table.find()
         return self.target.declared if dataset is None else dataset.schema
 
-    def fit(self, output: pa.Schema) -> list[Mistake]:
-        """What keeps rows of `output` from being written, told before anything runs."""
-        mistakes = fits_new(output, self.target.blobs, "blobs")
-        mistakes += fits_new(output, self.target.key, "key")
-        schema = self.target_schema()
-        if schema is not None:
-            mistakes += fit(output, schema, self.target.name, columns=self.target.columns)
+    def fit(self, schema: pa.Schema) -> list[Mistake]:
+        """What keeps rows of `schema` from being written, told before anything runs."""
+        mistakes = fits_new(schema, self.target.blobs, "blobs")
+        mistakes += fits_new(schema, self.target.key, "key")
+        there = self.target_schema()
+        if there is not None:
+            mistakes += fit(schema, there, self.target.name, columns=self.target.columns)
         return [below(mistake, "spec.sink.lance") for mistake in mistakes]
 
     def prepare(self, schema: pa.Schema, run: RunRef) -> dict[str, Any]:

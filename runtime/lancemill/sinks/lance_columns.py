@@ -43,9 +43,9 @@ class AddColumnsSink(LanceSink):
             return None
         return columns.missing(named)
 
-    def fit(self, output: pa.Schema) -> list[Mistake]:
+    def fit(self, schema: pa.Schema) -> list[Mistake]:
         there, named = self.target_schema(), self.target.columns
-        made = [name for name in output.names if name != ROWID]
+        made = [name for name in schema.names if name != ROWID]
         if there is None:
             mistakes = [Mistake("", f"{self.uri} does not exist: addColumns adds to a dataset")]
         elif named is None:
@@ -55,11 +55,11 @@ class AddColumnsSink(LanceSink):
                 Mistake("columns", f"addColumns needs the columns to add; new ones are: {told}")
             ]
         else:
-            mistakes = fits_new(output, self.target.blobs, "blobs")
-            mistakes += self._fit_named(output, there, made)
+            mistakes = fits_new(schema, self.target.blobs, "blobs")
+            mistakes += self._fit_named(schema, there, made)
         return [below(mistake, "spec.sink.lance") for mistake in mistakes]
 
-    def _fit_named(self, output: pa.Schema, there: pa.Schema, made: list[str]) -> list[Mistake]:
+    def _fit_named(self, schema: pa.Schema, there: pa.Schema, made: list[str]) -> list[Mistake]:
         known = [name for name in made if name in there.names]
         if known and len(known) < len(made):
             new = [name for name in made if name not in there.names]
@@ -72,8 +72,8 @@ class AddColumnsSink(LanceSink):
             ]
         if not known:
             return []
-        outputs = pa.schema([output.field(name) for name in made])
-        return fit(outputs, there, self.target.name, columns=self.target.columns, partial=True)
+        values = pa.schema([schema.field(name) for name in made])
+        return fit(values, there, self.target.name, columns=self.target.columns, partial=True)
 
     def prepare(self, schema: pa.Schema, run: RunRef) -> dict[str, Any]:
         dataset = self.target.table.open()

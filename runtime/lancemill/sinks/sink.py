@@ -97,27 +97,8 @@ class Sink(Protocol):
         """Columns that the sink needs beside those that it stores (`_rowid`, to add columns)."""
         ...
 
-    @property
-    def storage(self) -> object | None:
-        """The storage block by which dataset, ledger and quarantine are reached."""
-        ...
-
-    @property
-    def needs_row_id(self) -> bool:
-        """Whether rows must come with `_rowid`, their id in the dataset (addColumns)."""
-        ...
-
-    @property
-    def needs_columns(self) -> tuple[str, ...]:
-        """Columns to keep to the end beside those that the sink is to write."""
-        ...
-
     def target_schema(self) -> pa.Schema | None:
         """The schema that the output must fit: the existing dataset's or the declared one's."""
-        ...
-
-    def fit(self, output: pa.Schema) -> list[Mistake]:
-        """What keeps rows of `output` from being written, told before anything runs."""
         ...
 
     def fit(self, schema: pa.Schema) -> list[Mistake]:

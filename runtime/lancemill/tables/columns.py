@@ -152,7 +152,7 @@ class NewColumns:
     # -- the staged rows
 
     def _read_ids(self) -> None:
-        """Row ids and places of all staged rows, 16 bytes each; of a doubled id the first counts."""
+        """Row ids and places of all staged rows, 16 bytes each; the first of a doubled id wins."""
         if self._ids is None:
             column = self.view.to_table(columns=[ROW]).column(ROW)
             self._ids, first = np.unique(column.to_numpy(), return_index=True)

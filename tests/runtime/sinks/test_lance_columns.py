@@ -81,8 +81,14 @@ def test_rows_that_failed_stay_null(open_lance: Any, cats: Path) -> None:
         open_lance, made(cats, "label", "thumb", where="n > 3 and n != 6"), blobs=["thumb"]
     ).commit()
     assert values(cats, "label") == {
-        0: None, 1: None, 3: None, 4: "l4", 5: "l5", 6: None,
-        7: "l7", 8: "l8",
+        0: None,
+        1: None,
+        3: None,
+        4: "l4",
+        5: "l5",
+        6: None,
+        7: "l7",
+        8: "l8",
     }
     assert [n for n, thumb in values(cats, "thumb").items() if thumb is None] == [0, 1, 3, 6]
 
@@ -115,7 +121,8 @@ def test_what_others_do_meanwhile_is_respected(open_lance: Any, cats: Path) -> N
     run.commit()
     assert values(cats, "label") == {
         **{n: f"l{n}" for n in (0, 1, 3, 4, 5, 6, 8)},
-        20: None, 21: None,
+        20: None,
+        21: None,
     }
 
 
@@ -144,7 +151,9 @@ def test_refreshing_what_is_missing_leaves_the_rest(open_lance: Any, cats: Path)
     assert done.rows == 3
     assert files_of(cats).items() >= before.items()
     assert values(cats, "label") == {
-        0: "l0", 1: "l10", 3: "l30",
+        0: "l0",
+        1: "l10",
+        3: "l30",
         **{n: f"l{n}" for n in range(4, 9)},
     }
     assert values(cats, "thumb")[3] == bytes([30]) * 70_000

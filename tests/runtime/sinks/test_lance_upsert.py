@@ -148,7 +148,9 @@ def test_a_key_that_another_writer_adds_during_the_merge_is_there_once(
     sink.checkpoint = another
     run.commit()
     assert {key: row["n"] for key, row in there(tmp_path).items()} == {
-        "k0": 0, "k1": 1, "k2": 2,
+        "k0": 0,
+        "k1": 1,
+        "k2": 2,
         "k7": 700,
     }
 

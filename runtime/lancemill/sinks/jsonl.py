@@ -1,0 +1,83 @@
+"""The JSON Lines sink: one file, an object on each line, in the order of the columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lancemill.sinks import json_values
+from lancemill.sinks.parts import Format, PartsSink
+from lancemill.sinks.sink import RunRef
+from lancemill.sinks.stream import Stream
+from lancemill.storage import Location, absolute
+
+COPY_BYTES = 8 << 20
+READ_LINES = 1024
+
+
+class JsonlFormat(Format):
+    """Parts are pieces of the file; joining them copies bytes."""
+
+    suffix = ".jsonl"
+
+    def write(self, stream: Stream, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
+        rows = 0
+        for batch in batches:
+            columns = [json_values.to_json(batch.column(name)) for name in schema.names]
+            for values in zip(*columns, strict=True):
+                line = dict(zip(schema.names, values, strict=True))
+                stream.write(_line(line))
+            rows += batch.num_rows
+        return rows
+
+    def read(
+        self, part: Location, schema: pa.Schema, columns: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        fields = [schema.field(name) for name in columns]
+        for lines in _lines(part):
+            arrays = [
+                json_values.from_json([line[one.name] for line in lines], one.type)
+                for one in fields
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+    def join(
+        self, stream: Stream, parts: Sequence[Location], schema: pa.Schema, run: RunRef
+    ) -> None:
+        for part in parts:
+            for chunk in part.store.get(part.path).stream(min_chunk_size=COPY_BYTES):
+                stream.write(chunk)
+
+
+class JsonlSink(PartsSink):
+    """Rows as one file of JSON lines."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, spec: Any, base: Path) -> JsonlSink:
+        """The sink of a manifest's `sink.jsonl`."""
+        return cls(absolute(spec.uri, base), spec.storage, JsonlFormat())
+
+
+def _line(values: dict[str, Any]) -> bytes:
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def _lines(part: Location) -> Iterator[list[dict[str, Any]]]:
+    """The part's lines, some at a time."""
+    rest, some = b"", []
+    for chunk in part.store.get(part.path).stream(min_chunk_size=COPY_BYTES):
+        *whole, rest = (rest + bytes(chunk)).split(b"\n")
+        for line in whole:
+            some.append(json.loads(line))
+            if len(some) >= READ_LINES:
+                yield some
+                some = []
+    if some:
+        yield some
