@@ -19,9 +19,11 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from lancemill.engine.checks import summarise, validate
 from lancemill.engine.faults import Budget, policy_of
 from lancemill.engine.ledger import Ledger
 from lancemill.engine.local import HEAD, SINK_STAGE, LocalEngine
+from lancemill.engine.portion import first_rows, spread
 from lancemill.engine.prepare import Prepared
 from lancemill.engine.progress import Meter
 from lancemill.engine.result import ShardResult
@@ -29,14 +31,12 @@ from lancemill.engine.worker import SOURCE_STAGE, Worker
 from lancemill.errors import (
     Interrupted,
     LancemillError,
-    PlanError,
     RunConflict,
-    ValidationFailed,
 )
 from lancemill.plan.meaning import difference, hash_of, meaning_of
 from lancemill.plan.segments import target_shard_bytes
 from lancemill.report.summary import Estimate, RunSummary, SummaryTable, Validation
-from lancemill.sinks.sink import Committed, RunRef, Staged
+from lancemill.sinks.sink import Committed, RunRef
 from lancemill.sources.source import Shard, Snapshot
 from lancemill.storage import open_store
 
@@ -112,13 +112,6 @@ class RunInProgress:
 
     def execute(self) -> RunSummary:
         """Do the run; its summary, or the error that ended it (with what is kept)."""
-        if self.options.limit is not None and self._incremental:
-            # The next run takes all that this one has listed as done.
-            raise PlanError.at(
-                "spec.source.objects.incremental",
-                "is true, which --limit cannot be used with: the rows left out would never be "
-                "read; use --sample, or spec.source.objects.where",
-            )
         if self.options.resume and self.ledger.record() is None:
             raise RunConflict(
                 f"there is no run {self.run} of {self.sink.uri} to resume",
@@ -149,8 +142,8 @@ class RunInProgress:
         self._run_shards(snapshot, shards, base)
         outputs = [self.results[shard.index].output for shard in shards]
         staged = self.sink.stage(outputs, self.plan.output, base)
-        validations = self._validate(staged)
-        summaries = self._summarise(staged)
+        validations = validate(self.prepared.pipeline, staged)
+        summaries = summarise(self.prepared.pipeline, staged)
         self.head = staged.head(HEAD)
         if self.options.sample:
             return self._sampled(snapshot, outputs, base, validations, summaries)
@@ -209,6 +202,7 @@ class RunInProgress:
                 remedy="restore it, or set source.objects.incremental to false once",
             )
         snapshot: dict[str, Any] = record["snapshot"]
+        # A run by --limit has listed more than it has read, whether it was incremental or not.
         done = record["meaning"].get("limit")
         return snapshot if done is None else {**snapshot, "done": done}
 
@@ -261,21 +255,6 @@ class RunInProgress:
         self.results.update(self.ledger.finished())
 
     # -- after the rows
-
-    def _validate(self, staged: Staged) -> list[Validation]:
-        found = [_validated(one, staged) for one in self.prepared.pipeline.spec.validate_]
-        broken = [one for one in found if not one.ok]
-        if broken:
-            raise ValidationFailed(
-                "; ".join(f"{v.name}: found {v.found}, expected {v.expected}" for v in broken)
-                + "; nothing was committed",
-                remedy="mend the data or the query of spec.validate",
-            )
-        return found
-
-    def _summarise(self, staged: Staged) -> list[SummaryTable]:
-        asked = self.prepared.pipeline.spec.summary
-        return [SummaryTable.of(one.name, one.query, staged.query(one.query)) for one in asked]
 
     def _conclude(
         self,
@@ -385,47 +364,6 @@ class RunInProgress:
             return
         if not error.kept:
             error.kept = f"nothing was committed; {len(self.results)} of {total} shards are kept"
-
-
-def first_rows(shards: Iterator[Shard], rows: int) -> Iterator[Shard]:
-    """The shards of the source's first `rows` rows; the last one may be cut."""
-    for shard in shards:
-        if rows <= 0:
-            return
-        taken = min(rows, shard.rows)
-        size = shard.bytes * taken // max(1, shard.rows)
-        yield replace(shard, stop=shard.start + taken, bytes=size)
-        rows -= taken
-
-
-def spread(rows: int, size: int, wanted: int, pieces: int = 16) -> Iterator[Shard]:
-    """`wanted` rows in at most `pieces` runs, evenly over a source of `rows` rows."""
-    wanted = min(wanted, rows)
-    pieces = min(pieces, wanted)
-    for index in range(pieces):
-        start = rows * index // pieces
-        count = wanted * (index + 1) // pieces - wanted * index // pieces
-        yield Shard(index, start, start + count, size * count // max(1, rows))
-
-
-def _validated(one: Any, staged: Staged) -> Validation:
-    table = staged.query(one.query)
-    if table.num_rows != 1 or table.num_columns != 1:
-        found = f"{table.num_rows} rows of {table.num_columns} columns"
-        return Validation(one.name, one.query, found, "one number", ok=False)
-    value = table.column(0)[0].as_py()
-    expect = one.expect
-    words: list[str] = []
-    ok = True
-    for limit, name, holds in (
-        (expect.min, "at least", lambda v, x: v >= x),
-        (expect.max, "at most", lambda v, x: v <= x),
-        (expect.equals, "exactly", lambda v, x: v == x),
-    ):
-        if limit is not None:
-            words.append(f"{name} {limit:g}")
-            ok = ok and value is not None and bool(holds(value, limit))
-    return Validation(one.name, one.query, str(value), " and ".join(words), ok)
 
 
 def _cpu_seconds() -> float:
