@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from lancemill.errors import ValidationFailed
@@ -37,19 +38,14 @@ def _validated(one: Any, staged: Staged) -> Validation:
     if value is not None and not isinstance(value, int | float):
         return Validation(one.name, one.query, str(value), "a number", ok=False)
     expect = one.expect
-    limits = [
-        (
-            "at least",
-            expect.min,
-            value is not None and expect.min is not None and value >= expect.min,
-        ),
-        (
-            "at most",
-            expect.max,
-            value is not None and expect.max is not None and value <= expect.max,
-        ),
-        ("exactly", expect.equals, value == expect.equals),
+    asked = [
+        (f"{words} {limit:g}", value is not None and holds(value, limit))
+        for words, limit, holds in (
+            ("at least", expect.min, operator.ge),
+            ("at most", expect.max, operator.le),
+            ("exactly", expect.equals, operator.eq),
+        )
+        if limit is not None
     ]
-    asked = [(f"{words} {limit:g}", ok) for words, limit, ok in limits if limit is not None]
     expected = " and ".join(words for words, _ in asked)
     return Validation(one.name, one.query, str(value), expected, all(ok for _, ok in asked))

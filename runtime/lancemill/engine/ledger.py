@@ -135,7 +135,7 @@ class Ledger:
             return False
         who = self._json(_attempt(attempt))
         if who is not None and who.get("host") == _identity()["host"]:
-            return _process_start(int(who["pid"])) == who["started"]
+            return bool(_process_start(int(who["pid"])) == who["started"])
         # Another machine: its clock says nothing here, but its beat goes on or does not.
         name = f"attempts/{attempt:04d}.beat"
         before = self.folder.get(name)
