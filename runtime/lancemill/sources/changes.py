@@ -30,6 +30,11 @@ _NEW_OR_CHANGED = """
     ORDER BY now.key
 """
 
+_DONE = """
+    SELECT * FROM read_parquet($seen) WHERE key NOT IN (
+        SELECT key FROM read_parquet($rows, file_row_number = true) WHERE file_row_number >= $done)
+"""
+
 
 def in_key_order(listing: Path, schema: pa.Schema, scratch: Path) -> Iterator[pa.RecordBatch]:
     """The rows of a listing, sorted by the bytes of their keys."""
@@ -46,6 +51,16 @@ def new_or_changed(
     with _spilling_duckdb(scratch) as con:
         rows = con.sql(_NEW_OR_CHANGED, params=_at(now=listing, before=before))
         yield from _typed(rows, schema)
+
+
+def without_undone(
+    seen: Path, rows: Path, done: int, schema: pa.Schema, scratch: Path
+) -> Iterator[pa.RecordBatch]:
+    """The listing `seen` of a run that did only the first `done` of its `rows`, without the keys
+    of the others: to the next run those are new."""
+    with _spilling_duckdb(scratch) as con:
+        found = con.sql(_DONE, params={**_at(seen=seen, rows=rows), "done": done})
+        yield from _typed(found, schema)
 
 
 def _at(**paths: Path) -> dict[str, object]:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from lancemill.errors import PlanError, StorageError
 from lancemill.sources import globs
-from lancemill.sources.changes import in_key_order, new_or_changed
+from lancemill.sources.changes import in_key_order, new_or_changed, without_undone
 from lancemill.sources.listing import SCHEMA, Found, Lister, batches
 from lancemill.sources.parquet_rows import ParquetRows, by_bytes
 from lancemill.sources.shards import UNKNOWN_SIZE, cut
@@ -91,20 +91,27 @@ class ObjectSource:
         return batch.filter(globs.mask(batch.column("key"), self.include, self.exclude))
 
     def _changes(self, listing: Path, previous: dict[str, Any], scratch: Path) -> Path:
-        before = scratch / "before.parquet"
-        seen = previous["seen"]
-        if is_local(seen):
-            before = local_path(seen)
-        else:
-            place = open_store(seen, self.ledger_storage)
-            before.write_bytes(place.get("") or b"")
-        if not before.is_file() or not before.stat().st_size:
-            raise StorageError(
-                f"{seen}: the listing of the last run is gone, so what is new is not known",
-                remedy="restore it, or set spec.source.objects.incremental to false once",
-            )
+        before = self._kept(previous["seen"], scratch / "before.parquet")
+        if (done := previous.get("done")) is not None:
+            rows = self._kept(previous["file"], scratch / "rows-before.parquet")
+            known = without_undone(before, rows, done, SCHEMA, scratch)
+            before = _rewritten(known, scratch / "done.parquet")
         changed = new_or_changed(listing, before, SCHEMA, scratch)
         return _rewritten(changed, scratch / "changed.parquet")
+
+    def _kept(self, uri: str, copy: Path) -> Path:
+        """A file of the last run's snapshot: itself where it is local, else its copy."""
+        path = copy
+        if is_local(uri):
+            path = local_path(uri)
+        else:
+            path.write_bytes(open_store(uri, self.ledger_storage).get("") or b"")
+        if not path.is_file() or not path.stat().st_size:
+            raise StorageError(
+                f"{uri}: the listing of the last run is gone, so what is new is not known",
+                remedy="restore it, or set spec.source.objects.incremental to false once",
+            )
+        return path
 
     def _published(self, folder: str, listing: Path, rows: Path, counts: _Counts) -> ObjectSnapshot:
         found = ParquetRows(str(rows))

@@ -69,7 +69,8 @@ class Source(Protocol):
     def take_snapshot(self, folder: str, previous: dict[str, Any] | None = None) -> Snapshot:
         """List or read the source once; bulk goes below `folder` (a URI in the run's ledger).
 
-        `previous` is the snapshot document of the last committed run, for `incremental`.
+        `previous` is the snapshot document of the last committed run, for `incremental`; with
+        `done` in it where that run took only so many of the snapshot's first rows.
         """
         ...
 
