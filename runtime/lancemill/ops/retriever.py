@@ -31,7 +31,7 @@ STORE_SCHEMES = frozenset({*BUCKET_SCHEMES, "memory"})
 
 _BROKEN = re.compile(
     r"connection reset|connection closed|broken pipe|IncompleteMessage|unexpected EOF|"
-    r"error decoding response body|error sending request",
+    r"error decoding response body|response body error|error sending request|kind: Interrupted",
     re.IGNORECASE,
 )
 _TIMED_OUT = re.compile(r"timed out|kind: Timeout|TimedOut", re.IGNORECASE)
