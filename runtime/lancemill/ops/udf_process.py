@@ -42,7 +42,7 @@ class Setup:
     args: dict[str, Any] = field(default_factory=dict)
 
 
-class ChildCrashed(Exception):  # noqa: N818 - it tells what happened, not what was done wrong
+class ChildCrashed(Exception):
     """The child ended by itself; the message says how."""
 
 

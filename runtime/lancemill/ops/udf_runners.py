@@ -26,7 +26,7 @@ from lancemill_api.quantities import seconds
 T = TypeVar("T")
 
 
-class BatchFailed(Exception):  # noqa: N818 - a signal between runner and operation
+class BatchFailed(Exception):
     """A batch could not be done; where it is a single row, this is its fault."""
 
     def __init__(self, reason: str, message: str, trace: str = "") -> None:
