@@ -25,6 +25,7 @@ from lancemill.tables.commit import Checkpoint, Proposal
 from lancemill.tables.create import create, table_schema
 from lancemill.tables.fit import fit, fits_new
 from lancemill.tables.history import History
+from lancemill.tables.journal import LedgerJournal
 from lancemill.tables.table import Table
 
 REPLACES = ("Overwrite", "Restore")
@@ -143,7 +144,7 @@ class LanceSink:
             propose,
             run,
             base["version"],
-            journal=_Journal(open_store(f"{self.target.runs}/{run.run}", self.storage)),
+            journal=LedgerJournal(open_store(f"{self.target.runs}/{run.run}", self.storage)),
             checkpoint=self.checkpoint,
         )
         self._forget_staged(base)
@@ -271,21 +272,6 @@ class OverwriteSink(LanceSink):
                 kept="the run's shards are kept",
                 remedy="start a new run, which will replace them knowingly",
             )
-
-
-class _Journal:
-    """A small object in the run's ledger that says: a commit was begun."""
-
-    NAME = "commit.begun"
-
-    def __init__(self, folder: Location) -> None:
-        self.folder = folder
-
-    def begun(self) -> bool:
-        return self.folder.get(self.NAME) is not None
-
-    def begin(self) -> None:
-        self.folder.put_new(self.NAME, b"{}")
 
 
 def _field_ids(dataset: Any) -> dict[str, int]:

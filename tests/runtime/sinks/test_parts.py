@@ -140,8 +140,8 @@ def test_duckdb_reads_the_objects_as_an_outsider(tmp_path: Path) -> None:
     with duckdb.connect() as database:
         sql = f"select key, image from '{tmp_path}/cats.parquet' where n = 4"
         assert database.sql(sql).fetchall() == [("ä4", b"\x04")]
-        sql = f"select key, from_base64(image), taken::varchar from '{tmp_path}/cats.jsonl' where n = 4"
-        assert database.sql(sql).fetchall()[0][:2] == ("ä4", b"\x04")
+        sql = f"select key, from_base64(image) from '{tmp_path}/cats.jsonl' where n = 4"
+        assert database.sql(sql).fetchall() == [("ä4", b"\x04")]
 
 
 def test_values_are_written_as_json_has_them(tmp_path: Path) -> None:

@@ -1,0 +1,125 @@
+"""The rows that were set aside, with their reasons: a Lance dataset beside the one they missed.
+
+It outlives ledgers, can be read by anything that reads Lance, and takes a run's rows exactly once,
+by the same protocol as the dataset itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from lancemill.sinks.sink import Committed, RunRef
+from lancemill.storage import absolute, lance_options, open_store
+from lancemill.tables import commit
+from lancemill.tables.commit import Checkpoint, Proposal
+from lancemill.tables.create import STORAGE_VERSION, create
+from lancemill.tables.history import History
+from lancemill.tables.journal import LedgerJournal
+from lancemill.tables.table import Table
+
+SUFFIX = ".quarantine"
+BEGUN = "quarantine.begun"
+
+SCHEMA = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        pa.field("pipeline", pa.string(), nullable=False),
+        pa.field("shard", pa.int64()),
+        pa.field("position", pa.int64()),
+        pa.field("key", pa.string()),
+        pa.field("stage", pa.string()),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("message", pa.string()),
+        pa.field("action", pa.string()),
+        pa.field("time", pa.timestamp("us", "UTC")),
+    ]
+)
+"""`position` is the row in the source's snapshot, from 0; -1 for rows refused at the commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows that were set aside."""
+
+    rows: tuple[Mapping[str, Any], ...]
+    total: int
+    """How many there are, shown or not."""
+
+
+def set_aside(
+    uri: str,
+    run: RunRef,
+    faults: Sequence[Mapping[str, Any]],
+    storage: object | None = None,
+    *,
+    checkpoint: Checkpoint = lambda _: None,
+) -> Committed:
+    """Put the run's `faults` into the quarantine at `uri`, once, however often it is called."""
+    table = Table(uri, lance_options(storage, uri))
+    done = commit.settle(table, run, 0)
+    if done is not None or not faults:
+        return done or Committed(version=None, rows=0)
+    create(table, SCHEMA)
+    fragments = _write(table, _rows(run, faults))
+
+    def propose(dataset: Any, past: History) -> Proposal:
+        from lance import LanceOperation
+
+        return Proposal(LanceOperation.Append(fragments), len(faults), dataset.version)
+
+    ledger = open_store(f"{uri.removesuffix(SUFFIX)}.runs/{run.run}", storage)
+    return commit.commit_once(
+        table, propose, run, 0, journal=LedgerJournal(ledger, BEGUN), checkpoint=checkpoint
+    )
+
+
+def read(
+    uri: str,
+    *,
+    run: str | None = None,
+    reason: str | None = None,
+    stage: str | None = None,
+    limit: int | None = None,
+    storage: object | None = None,
+) -> Found:
+    """The rows in the quarantine at `uri` that have all that is asked for, oldest first."""
+    uri = absolute(uri)
+    dataset = Table(uri, lance_options(storage, uri)).find()
+    if dataset is None:
+        return Found((), 0)
+    asked = {"run": run, "reason": reason, "stage": stage}
+    conditions = [f"{name} = {_text(value)}" for name, value in asked.items() if value is not None]
+    where = " and ".join(conditions) or None
+    total = dataset.count_rows(filter=where)
+    rows = dataset.scanner(filter=where, limit=limit).to_table().to_pylist() if total else []
+    return Found(tuple(rows), total)
+
+
+def _rows(run: RunRef, faults: Sequence[Mapping[str, Any]]) -> pa.Table:
+    same = {"run": run.run, "pipeline": run.pipeline, "time": datetime.now(UTC)}
+    known = set(SCHEMA.names)
+    rows = [{**{k: v for k, v in fault.items() if k in known}, **same} for fault in faults]
+    return pa.Table.from_pylist(rows, SCHEMA)
+
+
+def _write(table: Table, rows: pa.Table) -> list[Any]:
+    from lance.fragment import write_fragments
+
+    fragments: list[Any] = write_fragments(
+        rows,
+        table.uri,
+        mode="append",
+        data_storage_version=STORAGE_VERSION,
+        enable_stable_row_ids=True,
+        storage_options=table.storage_options,
+    )
+    return fragments
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
