@@ -7,6 +7,7 @@ threads that show what an engine costs.
 from __future__ import annotations
 
 import io
+import threading
 from math import ceil
 
 import numpy as np
@@ -17,8 +18,21 @@ from benchmarks.case import SIDE
 Pixels = npt.NDArray[np.uint8]
 
 
+_local = threading.local()
+
+
+def _buffer(size: int) -> Pixels:
+    """Room for `size` values that a thread keeps: fresh megabytes cost as much as resizing them."""
+    kept: Pixels | None = getattr(_local, "buffer", None)
+    if kept is None or kept.size < size:
+        kept = _local.buffer = np.empty(size, np.uint8)
+    return kept[:size]
+
+
 def fast(jpeg: bytes) -> Pixels:
-    """Decoded by 1/2, 1/4 or 1/8 to at least twice the target, then averaged down."""
+    """Decoded at 1/2, 1/4 or 1/8 of its size to at least twice the target; then to a whole multiple
+    of the target by bilinear steps of nearly 1, and by exact means of so many pixels to the target.
+    """
     import cv2
     import simplejpeg
 
@@ -26,11 +40,13 @@ def fast(jpeg: bytes) -> Pixels:
     factor = 1
     while factor < 8 and min(height, width) // (factor * 2) >= SIDE * 2:
         factor *= 2
+    rows, columns = ceil(height / factor), ceil(width / factor)
     pixels = simplejpeg.decode_jpeg(
-        jpeg, "RGB", min_height=ceil(height / factor), min_width=ceil(width / factor)
+        jpeg, "RGB", min_height=rows, min_width=columns, buffer=_buffer(rows * columns * 3)
     )
-    small: Pixels = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return small
+    multiple = SIDE * max(1, min(rows, columns) // SIDE)
+    near = cv2.resize(pixels, (multiple, multiple), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(near, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def pillow(jpeg: bytes) -> Pixels:
