@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lancemill.sinks.parts import Format, PartsSink
 from lancemill.sinks.sink import RunRef
-from lancemill.sinks.stream import Stream
+from lancemill.sinks.stream import Ranges, Stream
 from lancemill.storage import Location, absolute, is_local
 
 ROW_GROUP_BYTES = 16 << 20
@@ -78,9 +78,7 @@ def _open(part: Location) -> Any:
 
     if is_local(part.uri):
         return pq.ParquetFile(part.uri)
-    import obstore
-
-    return pq.ParquetFile(obstore.open_reader(part.store, part.path))
+    return pq.ParquetFile(Ranges(part))
 
 
 def _groups(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -45,12 +45,17 @@ class Rows(Protocol):
 
 def query(sql: str, rows: Rows) -> pa.Table:
     """The result of `sql` over `rows` as table `output`; RunError with DuckDB's words."""
+    failures: list[Exception] = []
     with closing(connection()) as database:
-        database.register("output", _relation(rows, _needs(database, sql, rows.schema)))
+        needs = _needs(database, sql, rows.schema)
+        database.register("output", _relation(rows, needs, failures))
         database.execute("set lock_configuration = true")
         try:
             return database.sql(sql).to_arrow_table()
         except Exception as error:
+            if failures:
+                # Why rows could not be read comes back through DuckDB as a traceback's text.
+                raise failures[0] from error
             raise RunError(f"query '{_short(sql)}': {_first_line(error)}") from error
 
 
@@ -119,7 +124,7 @@ class _Needs:
         return read, [name for name in read if name not in self.values]
 
 
-def _relation(rows: Rows, needs: _Needs) -> pads.Dataset:
+def _relation(rows: Rows, needs: _Needs, failures: list[Exception]) -> pads.Dataset:
     schema = pa.schema([pa.field(one.name, visible(one.type)) for one in rows.schema])
 
     class Relation(pads.Dataset):  # type: ignore[misc]
@@ -135,7 +140,8 @@ def _relation(rows: Rows, needs: _Needs) -> pads.Dataset:
             where = asked.get("filter")
             scanned = [*wanted, *_only_filtered(where, wanted, schema)]
             narrowed = pa.schema([schema.field(name) for name in scanned])
-            reader = pa.RecordBatchReader.from_batches(narrowed, _scan(rows, needs, narrowed))
+            batches = _noting(_scan(rows, needs, narrowed), failures)
+            reader = pa.RecordBatchReader.from_batches(narrowed, batches)
             return pads.Scanner.from_batches(
                 reader, columns=wanted, filter=where, batch_readahead=1, fragment_readahead=1
             )
@@ -168,6 +174,16 @@ def _scan(rows: Rows, needs: _Needs, schema: pa.Schema) -> Iterator[pa.RecordBat
             for field in schema
         ]
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _noting(
+    batches: Iterator[pa.RecordBatch], failures: list[Exception]
+) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from batches
+    except Exception as error:
+        failures.append(error)
+        raise
 
 
 def _cheapest(schema: pa.Schema) -> list[str]:

@@ -12,7 +12,7 @@ import lance
 import pyarrow as pa
 import pytest
 
-from lancemill.errors import RunError
+from lancemill.errors import RunError, StorageError
 from lancemill.media.types import IMAGE, tensor
 from lancemill.sinks import open_sink
 from lancemill.tables.query import check_query, query
@@ -159,6 +159,16 @@ def test_an_error_is_told_in_one_line(staged: Any) -> None:
     with pytest.raises(RunError) as raised:
         staged.query("select error('no such cat') from output")
     assert str(raised.value) == "query 'select error('no such cat') from output': no such cat"
+
+
+def test_rows_that_cannot_be_read_are_told_as_what_they_are() -> None:
+    class Broken(Watched):
+        def scan(self, *_: Any, **__: Any) -> Iterator[pa.RecordBatch]:
+            yield from super().scan(["n"])
+            raise StorageError("lake: the bucket is gone")
+
+    with pytest.raises(StorageError, match=r"^lake: the bucket is gone$"):
+        query("select sum(n) from output", Broken(every_type()))
 
 
 @pytest.mark.parametrize(
