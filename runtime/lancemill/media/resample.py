@@ -84,13 +84,19 @@ def _by_opencv(source: Pixels, box: Box, out: Pixels) -> None:
         edge = cv2.BORDER_REPLICATE | cv2.BORDER_ISOLATED
         x_weights, y_weights = _triangle(across), _triangle(down)
         source = _uint8(cv2.sepFilter2D(source, -1, x_weights, y_weights, borderType=edge))
+    flat = out[:, :, 0] if channels == 1 else out
+    if (left, top) == (0, 0) and (across * width, down * height) == source.shape[1::-1]:
+        # The whole picture: the same interpolation, by the quicker of OpenCV's two.
+        made = cv2.resize(source, (width, height), dst=flat, interpolation=cv2.INTER_LINEAR)
+        if made is not flat:
+            flat[...] = made
+        return
     place = np.array(
         [
             [across, 0, left + (across - 1) / 2],
             [0, down, top + (down - 1) / 2],
         ]
     )
-    flat = out[:, :, 0] if channels == 1 else out
     made = cv2.warpAffine(
         source,
         place,

@@ -7,17 +7,14 @@ without a fault.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
-from io import FileIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from lancemill.errors import RunError, StorageError
+from lancemill.errors import RunError
+from lancemill.ops.local_files import read_files
 from lancemill.ops.operation import (
     Bound,
     Fault,
@@ -31,7 +28,6 @@ from lancemill.ops.operation import (
 )
 from lancemill.ops.retrieval import RetrievalError
 from lancemill.ops.retriever import Limits, Payload, Retriever, Surroundings
-from lancemill.storage.uris import local_path
 from lancemill_api.quantities import byte_size, seconds
 
 BINARY_LIMIT = 2**31 - 1
@@ -94,25 +90,22 @@ class Fetch:
 
     def __call__(self, batch: pa.RecordBatch) -> Outcome:
         uris: list[str | None] = batch.column(self._column).to_pylist()
-        results: list[Result] = [None] * len(uris)
-        remote: dict[int, str] = {}
-        for row, uri in enumerate(uris):
-            if uri is None:
-                continue
-            if is_remote(uri):
-                remote[row] = uri
-            else:
-                results[row] = read_file(uri, self._base, self._limits.max_bytes)
+        remote = {row: uri for row, uri in enumerate(uris) if uri is not None and is_remote(uri)}
+        local = [None if row in remote else uri for row, uri in enumerate(uris)]
+        files = read_files(local, self._base, self._limits.max_bytes)
+        results: list[Result] = files.found
         if remote:
             fetched = self._retriever.fetch(list(remote.values()))
             for row, result in zip(remote, fetched, strict=True):
                 results[row] = result
-        return self._outcome(batch, results)
+        return self._outcome(batch, results, None if remote else files.whole)
 
     def close(self) -> None:
         self._retriever.close()
 
-    def _outcome(self, batch: pa.RecordBatch, results: Sequence[Result]) -> Outcome:
+    def _outcome(
+        self, batch: pa.RecordBatch, results: Sequence[Result], whole: memoryview | None
+    ) -> Outcome:
         faults = []
         payloads: list[Payload | None] = []
         for row, result in enumerate(results):
@@ -120,7 +113,7 @@ class Fetch:
                 faults.append(Fault(row, self._stage, result.reason, str(result)))
                 result = None
             payloads.append(result)
-        made = binary_array(payloads, self._schema.field(self._into).type)
+        made = binary_array(payloads, self._schema.field(self._into).type, whole)
         return Outcome(put_columns(batch, self._schema, {self._into: made}), tuple(faults))
 
 
@@ -129,37 +122,11 @@ def is_remote(uri: str) -> bool:
     return "://" in uri and not uri.startswith("file:")
 
 
-def read_file(uri: str, base: Path, max_bytes: int) -> bytes | RetrievalError:
-    """The bytes of a local file: an absolute path, a path from `base`, or a file URI."""
-    try:
-        path = uri if uri.startswith("/") else str(local_path(uri, base))
-        # O_NONBLOCK: opening a named pipe must not wait for its writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with FileIO(descriptor) as file:
-            return _read_open(file, uri, max_bytes)
-    except (FileNotFoundError, NotADirectoryError):
-        return RetrievalError("NotFound", f"{uri} does not exist")
-    except PermissionError:
-        return RetrievalError("Forbidden", f"{uri} may not be read")
-    except (OSError, ValueError, StorageError) as error:
-        return RetrievalError("InvalidUri", f"{uri}: {error}")
-
-
-def _read_open(file: FileIO, uri: str, max_bytes: int) -> bytes | RetrievalError:
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        return RetrievalError("InvalidUri", f"{uri} is not a regular file")
-    if status.st_size > max_bytes:
-        return RetrievalError("TooLarge", f"{uri}: {status.st_size} bytes, more than {max_bytes}")
-    # One byte more than the limit tells a file that grows while it is read.
-    body: bytes = file.readall() if status.st_size else file.read(max_bytes + 1) or b""
-    if len(body) > max_bytes:
-        return RetrievalError("TooLarge", f"{uri}: more than {max_bytes} bytes")
-    return body
-
-
-def binary_array(payloads: Sequence[Payload | None], kind: pa.DataType) -> pa.Array:
-    """The array of `payloads`, each byte copied once; None becomes null."""
+def binary_array(
+    payloads: Sequence[Payload | None], kind: pa.DataType, whole: memoryview | None = None
+) -> pa.Array:
+    """The array of `payloads`; None becomes null. `whole` is all of their bytes in order, where
+    they lie so already: else each byte is copied once."""
     offsets = np.zeros(len(payloads) + 1, np.int64)
     valid = np.ones(len(payloads), np.bool_)
     for row, payload in enumerate(payloads):
@@ -172,7 +139,9 @@ def binary_array(payloads: Sequence[Payload | None], kind: pa.DataType) -> pa.Ar
                 remedy="set a smaller placement.batchSize for the fetch stage",
             )
         offsets = offsets.astype(np.int32)
-    data = b"".join([payload for payload in payloads if payload is not None])
+    data: Payload | None = whole
+    if data is None:
+        data = b"".join([payload for payload in payloads if payload is not None])
     validity = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
     buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(data)]
     return pa.Array.from_buffers(kind, len(payloads), buffers)

@@ -3,7 +3,7 @@
 Every operation is one module `lancemill.ops.<name>`, named as its field in the manifest, with
 
     bind(spec, schema, place, resolved) -> Bound      pure; raises PlanError
-    resolve(spec, context) -> object                  optional; facts that need IO (a model's signature)
+    resolve(spec, context, place) -> object           optional; facts that need IO, for bind
 
 Operations know Arrow record batches and nothing of engines. A column of type `null` in the schema
 given to `bind` is one whose maker is already known to be wrong: accept it, so that one mistake is
@@ -126,7 +126,7 @@ def require_column(
     accepts: Callable[[pa.DataType], bool] = lambda _: True,
     expected: str = "",
 ) -> pa.DataType:
-    """The type of `column`, or PlanError at `path` telling what there is and what would be right."""
+    """The type of `column`; PlanError at `path` tells what there is and what would be right."""
     if column not in schema.names:
         near = difflib.get_close_matches(column, schema.names, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
