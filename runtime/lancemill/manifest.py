@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lancemill.errors import ManifestError, Mistake
@@ -25,6 +25,8 @@ class Job:
     """The manifest as it is run."""
     source: str = ""
     """What messages call the manifest: its path."""
+    arguments: tuple[str, ...] = ()
+    """What stands behind `lancemill run` to get this job; nothing where there is no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Loaded:
     base: Path
     text: str
     source: str
+    arguments: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -51,7 +54,10 @@ class Loaded:
         """The one pipeline, or the one called `name`; ManifestError where that is not one."""
         found = [one for one in self.pipelines if name in (None, one.metadata.name)]
         if len(found) == 1:
-            return Job(found[0], self.datasets, self.base, self.text, self.source)
+            arguments = self.arguments
+            if arguments and name is not None:
+                arguments = (*arguments, "--pipeline", name)
+            return Job(found[0], self.datasets, self.base, self.text, self.source, arguments)
         there = ", ".join(self.names) or "none"
         if name is None and not found:
             message = "there is no MultimodalPipeline in this file"
@@ -71,7 +77,10 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Loaded:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ManifestError([Mistake("", f"cannot be read: {why}")], str(path)) from None
-    return load_text(text, source=str(path), base=path.absolute().parent, overrides=overrides)
+    overrides = tuple(overrides)
+    loaded = load_text(text, source=str(path), base=path.absolute().parent, overrides=overrides)
+    arguments = (str(path), *(part for one in overrides for part in ("--set", one)))
+    return replace(loaded, arguments=arguments)
 
 
 def load_text(text: str, *, source: str, base: Path, overrides: Iterable[str] = ()) -> Loaded:

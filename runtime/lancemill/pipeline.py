@@ -212,9 +212,8 @@ class Pipeline:
     # -- making
 
     def _job(self) -> Job:
-        import yaml
-
         from lancemill.manifest import load_text
+        from lancemill_api import yaml_text
 
         document = {
             "apiVersion": "lancemill.dev/v1alpha1",
@@ -222,7 +221,7 @@ class Pipeline:
             "metadata": {"name": self.name},
             "spec": self._spec,
         }
-        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+        text = yaml_text.write(document)
         return load_text(text, source=f"Pipeline({self.name!r})", base=self.base).job()
 
     def _with(self, **fields: Any) -> Pipeline:

@@ -31,10 +31,19 @@ def runs(dataset: Dataset, json: Json = False) -> None:
         from lancemill.cli.columns import table_lines
 
         rows = [
-            (one.run, one.pipeline, one.state, one.started_at, _number(one.rows), one.version or "")
+            (
+                one.run,
+                one.pipeline,
+                one.state,
+                one.started_at.partition(".")[0].replace("T", " ").removesuffix("+00:00"),
+                _number(one.rows),
+                one.version or "",
+            )
             for one in found
         ]
-        for line in table_lines(("RUN", "PIPELINE", "STATE", "STARTED", "ROWS", "VERSION"), rows):
+        for line in table_lines(
+            ("RUN", "PIPELINE", "STATE", "STARTED (UTC)", "ROWS", "VERSION"), rows
+        ):
             typer.echo(line)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from decimal import Decimal
 from typing import Any
 
 from lancemill.errors import ValidationFailed
@@ -35,7 +36,7 @@ def _validated(one: Any, staged: Staged) -> Validation:
         found = f"{table.num_rows} rows of {table.num_columns} columns"
         return Validation(one.name, one.query, found, "one number", ok=False)
     value = table.column(0)[0].as_py()
-    if value is not None and not isinstance(value, int | float):
+    if value is not None and not isinstance(value, int | float | Decimal):
         return Validation(one.name, one.query, str(value), "a number", ok=False)
     expect = one.expect
     asked = [

@@ -16,7 +16,8 @@ class PastRun:
     run: str
     pipeline: str
     state: str
-    """`committed`, `sample`, or `unfinished` (running, failed or stopped: it can be resumed)."""
+    """`committed`, `nothing-to-do`, `sample`, or `unfinished` (running, failed or stopped: it can
+    be resumed)."""
     started_at: str
     rows: int | None
     version: int | None
@@ -37,7 +38,7 @@ def history(folder: Location) -> list[PastRun]:
         if record is None:
             continue
         outcome = ledger.outcome()
-        state = "sample" if record.get("sample") else "committed" if outcome else "unfinished"
+        state = _state(record, outcome)
         told = outcome or {}
         found.append(
             PastRun(
@@ -51,3 +52,11 @@ def history(folder: Location) -> list[PastRun]:
             )
         )
     return sorted(found, key=lambda one: (one.started_at, one.run))
+
+
+def _state(record: dict[str, Any], outcome: dict[str, Any] | None) -> str:
+    if record.get("sample"):
+        return "sample"
+    if outcome is None:
+        return "unfinished"
+    return "committed" if record["snapshot"]["rows"] else "nothing-to-do"

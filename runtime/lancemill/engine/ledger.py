@@ -83,6 +83,10 @@ class Ledger:
         ]
         return {result.shard.index: result for result in results}
 
+    def forget_shards(self) -> None:
+        """Take back what is said of finished shards, before their files are removed."""
+        self.folder.delete(*self.folder.list("done/"))
+
     # -- attempts
 
     def claim(self) -> int:

@@ -33,6 +33,8 @@ def write_page(run: RunInProgress, summary: RunSummary, job: Job, also: Path | N
     """Write the run's page; the summary with where it is."""
     if run.snapshot is None or (run.meter is None and also is None):
         return summary  # nothing moved: there is nothing to show
+    if summary.result == "interrupted" and also is None:
+        return summary  # who stops a run does not wait for pictures
     try:
         text = _page(run, summary, job)
         run.ledger.folder.put("report.html", text.encode())
@@ -60,7 +62,7 @@ def _page(run: RunInProgress, summary: RunSummary, job: Job) -> str:
             set_aside=_set_aside(run),
             versions=installed_versions(),
             hashes=_hashes(run),
-            command=shlex.join(["lancemill", "run", job.source]) if job.source else "",
+            command=shlex.join(["lancemill", "run", *job.arguments]) if job.arguments else "",
         )
     )
 
@@ -96,10 +98,20 @@ def _set_aside(run: RunInProgress) -> list[SetAsideRow]:
     from lancemill.report.page import SetAsideRow
 
     faults = [fault for _, one in sorted(run.results.items()) for fault in one.faults][:SET_ASIDE]
-    pictures = _inputs(run, [fault.position for fault in faults])
+    # What could not be fetched is not asked for again, with all of its attempts and timeouts.
+    fetch = run.plan.steps[0].name if run.plan.steps else None
+    there = [fault for fault in faults if fault.stage != fetch]
+    pictures = zip(there, _inputs(run, [fault.position for fault in there]), strict=True)
+    found = {fault.position: data for fault, (_, data) in pictures}
     return [
-        SetAsideRow(fault.key, fault.stage, fault.reason, fault.message, thumbnail(data))
-        for fault, (_, data) in zip(faults, pictures, strict=True)
+        SetAsideRow(
+            fault.key,
+            fault.stage,
+            fault.reason,
+            fault.message,
+            thumbnail(found.get(fault.position)),
+        )
+        for fault in faults
     ]
 
 

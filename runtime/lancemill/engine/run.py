@@ -9,16 +9,18 @@ the commit is repeated by a resumed run until the outcome is written.
 
 from __future__ import annotations
 
+import re
 import resource
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from lancemill.engine.books import close_books, close_left_open
 from lancemill.engine.checks import summarise, validate
 from lancemill.engine.faults import Budget, policy_of
 from lancemill.engine.ledger import Ledger
@@ -31,6 +33,8 @@ from lancemill.engine.worker import SOURCE_STAGE, Worker
 from lancemill.errors import (
     Interrupted,
     LancemillError,
+    ManifestError,
+    Mistake,
     RunConflict,
 )
 from lancemill.plan.meaning import difference, hash_of, meaning_of
@@ -81,10 +85,13 @@ class RunInProgress:
         self.watcher = watcher
         self.plan = prepared.plan
         self.sink = prepared.sink
-        self.run = options.run or new_run_id()
+        self.run = new_run_id() if options.run is None else _checked(options.run)
         self.meaning = meaning_of(
             prepared.pipeline, self.plan, options.limit if options.sample is None else None
         )
+        if options.sample is not None:
+            # Its shards are others than the run's, and are thrown away.
+            self.meaning["sample"] = options.sample
         self.ref = RunRef(
             run=self.run,
             pipeline=self.plan.pipeline,
@@ -98,11 +105,12 @@ class RunInProgress:
         self.snapshot: Snapshot | None = None
         self.head: pa.Table | None = None
         """The first rows of the output, for the page."""
+        self._committed: Committed | None = None
         self._worker: Worker | None = None
         self._interrupted = False
         self._began = time.monotonic()
         self._cpu_began = _cpu_seconds()
-        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
 
     def interrupt(self) -> None:
         """Stop soon: no further rows; finished shards are kept. May be called from a signal."""
@@ -141,10 +149,15 @@ class RunInProgress:
         shards = list(self._shards(snapshot, record["shardBytes"]))
         self._run_shards(snapshot, shards, base)
         outputs = [self.results[shard.index].output for shard in shards]
-        staged = self.sink.stage(outputs, self.plan.output, base)
-        validations = validate(self.prepared.pipeline, staged)
-        summaries = summarise(self.prepared.pipeline, staged)
-        self.head = staged.head(HEAD)
+        try:
+            staged = self.sink.stage(outputs, self.plan.output, base)
+            validations = validate(self.prepared.pipeline, staged)
+            summaries = summarise(self.prepared.pipeline, staged)
+            self.head = staged.head(HEAD)
+            self._stop_if_asked()
+        except LancemillError:
+            self.sink.discard((), base)  # of the staging only: the shards are kept
+            raise
         if self.options.sample:
             return self._sampled(snapshot, outputs, base, validations, summaries)
         self.ledger.still_mine()
@@ -201,6 +214,7 @@ class RunInProgress:
                 f"the ledger of run {last} is gone, so what it has read is not known",
                 remedy="restore it, or set source.objects.incremental to false once",
             )
+        close_left_open(self.sink, ledger, record)
         snapshot: dict[str, Any] = record["snapshot"]
         # A run by --limit has listed more than it has read, whether it was incremental or not.
         done = record["meaning"].get("limit")
@@ -244,6 +258,11 @@ class RunInProgress:
             for result in engine.run(snapshot, iter(todo)):
                 self._finish(replace(result, attempt=self.ledger.attempt), base)
         if len(self.results) < len(shards):
+            self._interrupted = True
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        if self._interrupted:
             raise Interrupted(f"run {self.run} was stopped")
 
     def _finish(self, result: ShardResult, base: Any) -> None:
@@ -264,27 +283,8 @@ class RunInProgress:
         summaries: list[SummaryTable],
     ) -> RunSummary:
         """Behind the commit: everything here may be repeated."""
-        faults = [
-            {"shard": result.shard.index, **asdict(fault)}
-            for _, result in sorted(self.results.items())
-            for fault in result.faults
-        ]
-        faults += [{"shard": -1, "position": -1, **refused} for refused in committed.set_aside]
-        if faults:
-            from lancemill.tables.quarantine import set_aside
-
-            set_aside(f"{self.sink.uri}.quarantine", self.ref, faults, self.sink.storage)
-        earlier = self.ledger.outcome()
-        if earlier is None:
-            self.ledger.write_outcome(
-                {
-                    "run": self.run,
-                    "version": committed.version,
-                    "rows": committed.rows,
-                    "quarantined": len(faults),
-                    "committedAt": datetime.now(UTC).isoformat(timespec="seconds"),
-                }
-            )
+        self._committed = committed
+        close_books(self.sink, self.ledger, self.ref, committed, self.results)
         message = ""
         if committed.already:
             message = f"run {self.run} had been committed before; nothing was changed"
@@ -299,6 +299,8 @@ class RunInProgress:
 
     def _nothing_to_do(self, record: dict[str, Any]) -> RunSummary:
         said = record["snapshot"].get("told", "")
+        if self.options.sample is None:
+            close_books(self.sink, self.ledger, self.ref, Committed(version=None, rows=0), {})
         return self._summary("nothing-to-do", message=said or "the source has no rows to do")
 
     def _sampled(
@@ -309,6 +311,7 @@ class RunInProgress:
         validations: list[Validation],
         summaries: list[SummaryTable],
     ) -> RunSummary:
+        self.ledger.forget_shards()
         self.sink.discard(outputs, base)
         rows = sum(result.rows_in for result in self.results.values())
         seconds = time.monotonic() - self._began
@@ -362,8 +365,22 @@ class RunInProgress:
         total = self.meter.shards_total if self.meter else None
         if total is None or isinstance(error, RunConflict):
             return
-        if not error.kept:
+        if self._committed is not None:
+            version = self._committed.version
+            which = "" if version is None else f" as version {version}"
+            error.kept = f"the rows are committed{which}; the run's books are not closed yet"
+        elif not error.kept:
             error.kept = f"nothing was committed; {len(self.results)} of {total} shards are kept"
+
+
+def _checked(run: str) -> str:
+    """The id, which names a folder of the ledger; ManifestError for one that cannot."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", run) is None:
+        wanted = "expected at most 63 letters, digits, dots, dashes and underscores"
+        raise ManifestError(
+            [Mistake("the run's id", f"is {run[:80]!r}, {wanted}")], "lancemill run"
+        )
+    return run
 
 
 def _cpu_seconds() -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from lancemill.engine.context import local_context
 from lancemill.engine.page import write_page
 from lancemill.engine.prepare import prepare
 from lancemill.engine.run import RunInProgress, RunOptions, Watcher
-from lancemill.errors import LancemillError, ManifestError
+from lancemill.errors import LancemillError, ManifestError, RunConflict
 from lancemill.manifest import Job
 from lancemill.report.summary import RunSummary
 
@@ -35,8 +36,21 @@ def run_job(
         except ManifestError:
             raise
         except LancemillError as error:
+            _say_how_to_go_on(error, run, job)
             summary = run.failed(error)
     return write_page(run, summary, job, page)
+
+
+def _say_how_to_go_on(error: LancemillError, run: RunInProgress, job: Job) -> None:
+    """Add the command that resumes the run, where there is something to resume."""
+    if run.snapshot is None or isinstance(error, RunConflict) or run.options.sample:
+        return
+    if job.arguments:
+        limit = [] if run.options.limit is None else ["--limit", str(run.options.limit)]
+        command = shlex.join(["lancemill", "run", *job.arguments, *limit, "--resume", run.run])
+    else:
+        command = f".run(resume={run.run!r})"
+    error.remedy = f"{error.remedy}, then  {command}" if error.remedy else command
 
 
 @contextmanager

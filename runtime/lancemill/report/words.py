@@ -148,6 +148,8 @@ def _estimate(summary: RunSummary) -> list[str]:
 def _labelled(summary: RunSummary) -> list[str]:
     """Lines that say where to look and how to go on."""
     lines = []
+    if summary.result == "succeeded" and summary.message and summary.estimate is None:
+        lines.append(summary.message)
     if summary.kept:
         lines.append(summary.kept)
     if summary.remedy:

@@ -96,6 +96,27 @@ def test_a_run_that_died_behind_its_commit_has_read_its_objects(
     assert place.keys() == keys
 
 
+def test_what_a_run_that_died_behind_its_commit_set_aside_is_not_lost(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lancemill.engine import run
+
+    keys = place.pictures(3)
+    (place.folder / "pictures" / keys[1]).write_bytes(b"no picture")
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "close_books", die)
+        place.run(source=NEW_ONLY, errors={"maxRate": 0.5})
+    assert place.keys() == [keys[0], keys[2]]
+    assert place.set_aside() == {}
+    assert "nothing to do" in place.run(source=NEW_ONLY).first
+    assert set(place.set_aside()) == {keys[1]}
+    assert next(run["state"] for run in place.runs()) == "committed"
+
+
 def test_a_set_aside_object_is_not_tried_again_until_it_changes(place: Place) -> None:
     keys = place.pictures(3)
     broken = place.folder / "pictures" / keys[1]

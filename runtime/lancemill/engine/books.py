@@ -1,0 +1,56 @@
+"""What is written behind a commit: the quarantine and the run's outcome.
+
+May be done again and again, by the run itself or by the next one of its pipeline: a run that died
+right behind its commit has read its objects, and what it set aside must not be lost with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from lancemill.engine.ledger import Ledger
+from lancemill.engine.result import ShardResult
+from lancemill.sinks.sink import Committed, RunRef, Sink
+
+
+def close_books(
+    sink: Sink,
+    ledger: Ledger,
+    ref: RunRef,
+    committed: Committed,
+    results: Mapping[int, ShardResult],
+) -> None:
+    """Put what `ref` set aside into the quarantine, and say in its ledger how it ended."""
+    faults = [
+        {"shard": result.shard.index, **asdict(fault)}
+        for _, result in sorted(results.items())
+        for fault in result.faults
+    ]
+    faults += [{"shard": -1, "position": -1, **refused} for refused in committed.set_aside]
+    if faults:
+        from lancemill.tables.quarantine import set_aside
+
+        set_aside(f"{sink.uri}.quarantine", ref, faults, sink.storage)
+    if ledger.outcome() is None:
+        ledger.write_outcome(
+            {
+                "run": ref.run,
+                "version": committed.version,
+                "rows": committed.rows,
+                "quarantined": len(faults),
+                "committedAt": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        )
+
+
+def close_left_open(sink: Sink, ledger: Ledger, record: Mapping[str, Any]) -> None:
+    """Close the books of an earlier run, where it died between its commit and that."""
+    if ledger.outcome() is not None:
+        return
+    ref = RunRef(record["run"], record["pipeline"], record["meaningHash"])
+    committed = sink.committed(ref, record["base"])
+    if committed is not None:
+        close_books(sink, ledger, ref, committed, ledger.finished())
