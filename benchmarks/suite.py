@@ -89,7 +89,7 @@ GROUPS = (
         2000,
         (
             Case("lancemill", "lancemill"),
-            Case("daft-tuned", "daft_native", ("--batch", "64", "--connections", "64")),
+            Case("daft-tuned", "daft_native", ("--batch", "16", "--connections", "64")),
             Case("daft-default", "daft_native"),
         ),
         http=True,
