@@ -49,11 +49,11 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The closing lines only.")] = False,
 ) -> None:
     """Run a pipeline on this machine."""
-    from lancemill.report.console import Console
     from lancemill.cli.told import telling
     from lancemill.engine.run import RunOptions
     from lancemill.engine.session import run_job
     from lancemill.manifest import load
+    from lancemill.report.console import Console
 
     options = RunOptions(
         run=resume or run_id,

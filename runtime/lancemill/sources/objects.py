@@ -27,7 +27,7 @@ from lancemill.sources.shards import UNKNOWN_SIZE, cut
 from lancemill.sources.snapshot_file import SnapshotFile, publish, spool
 from lancemill.sources.source import Shard
 from lancemill.sources.where import check_where, where_filter
-from lancemill.storage import explain, is_local, local_path, open_store
+from lancemill.storage import explain, is_local, listed, local_path, open_store
 
 PATH = "spec.source.objects"
 
@@ -227,15 +227,14 @@ def list_store(uri: str, storage: object | None) -> Iterator[Found]:
     start = len(place.path) + 1 if place.path else 0
     pending: Found | None = None
     try:
-        for chunk in place.store.list(place.path or None, chunk_size=1000):
-            for meta in chunk:
-                if meta["path"] == place.path:
-                    continue
-                found = _found(meta, meta["path"][start:])
-                # Consoles make a folder by an empty object `name/`, which obstore tells as `name`.
-                if pending and not (pending.size == 0 and found.key.startswith(pending.key + "/")):
-                    yield pending
-                pending = found
+        for meta in listed(place.store, place.path or None):
+            if meta["path"] == place.path:
+                continue
+            found = _found(meta, meta["path"][start:])
+            # Consoles make a folder by an empty object `name/`, which obstore tells as `name`.
+            if pending and not (pending.size == 0 and found.key.startswith(pending.key + "/")):
+                yield pending
+            pending = found
         if pending is not None:
             yield pending
         elif place.path and not uri.endswith("/"):

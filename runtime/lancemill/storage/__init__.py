@@ -4,6 +4,7 @@ Everything that reads or writes outside of a Lance dataset goes through `open_st
 reads and writes itself gets its options from `lance_options`, made of the same storage block.
 """
 
+from lancemill.storage.broken_answers import listed
 from lancemill.storage.explanations import explain
 from lancemill.storage.location import Location, open_store, probe_conditional_put
 from lancemill.storage.options import Storage, lance_options
@@ -18,6 +19,7 @@ __all__ = [
     "file_uri",
     "is_local",
     "lance_options",
+    "listed",
     "local_path",
     "open_store",
     "probe_conditional_put",

@@ -104,7 +104,7 @@ _MEANINGS = (
         "check the network and storage.endpoint; run again: what is finished is kept",
     ),
     _Meaning(
-        r"Connection refused|kind: Connect|tcp connect error|ConnectionRefused",
+        r"Connection refused|kind: Connect\b|tcp connect error|ConnectionRefused",
         "the connection is refused: nothing listens there",
         "check host and port of the uri or of storage.endpoint",
     ),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lancemill.errors import StorageError
+from lancemill.storage.broken_answers import listed, read
 from lancemill.storage.explanations import explain
 from lancemill.storage.options import RETRIES, SECRET_KEYS, Access, access
 from lancemill.storage.uris import absolute, split
@@ -67,7 +68,7 @@ class Location:
         """The object's bytes; None if there is no such object."""
         with self._explained(name):
             try:
-                return bytes(self.store.get(self._path(name)).bytes())
+                return read(self.store, self._path(name))
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error):
                     raise
@@ -77,8 +78,8 @@ class Location:
         """The names of all objects below the folder `prefix`, relative to this place, sorted."""
         start = len(self.path) + 1 if self.path else 0
         with self._explained(prefix):
-            chunks = self.store.list(self._path(prefix) or None, chunk_size=1000)
-            return sorted(found["path"][start:] for chunk in chunks for found in chunk)
+            found = listed(self.store, self._path(prefix) or None)
+            return sorted(one["path"][start:] for one in found)
 
     def delete(self, *names: str) -> None:
         """Remove objects; those that do not exist are no error."""
