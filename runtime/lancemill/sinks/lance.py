@@ -7,6 +7,7 @@ of the run's own, beside its ledger (see `lance_columns`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -14,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lancemill.errors import Mistake, RunConflict
+from lancemill.errors import Mistake, RunConflict, RunError
 from lancemill.sinks import staged
 from lancemill.sinks.lance_writer import LanceWriter
 from lancemill.sinks.sink import Committed, RunRef, ShardOutput, ShardWriter
@@ -33,6 +34,9 @@ REPLACES = ("Overwrite", "Restore")
 
 CHANGES_ROWS = ("Append", "Update", "Delete", "Merge", "DataReplacement", *REPLACES)
 """Operations that an overwrite may not drop silently."""
+
+CLEANED_AFTER = 24 * 3600.0
+"""Age in seconds from which on a run looks whether its files are still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,12 @@ class LanceSink:
         """Create the dataset if it is missing; the version that the run starts from."""
         commit.repair(self.target.table)
         dataset = create(self.target.table, self._new_schema(schema))
-        return {"run": run.run, "version": dataset.version, "fields": _field_ids(dataset)}
+        return {
+            "run": run.run,
+            "version": dataset.version,
+            "fields": _field_ids(dataset),
+            "time": time.time(),
+        }
 
     # -- rows
 
@@ -137,6 +146,7 @@ class LanceSink:
         """Make the run's rows visible, once, however often it is called and wherever it dies."""
 
         def propose(dataset: Any, past: History) -> Proposal | None:
+            self._refuse_cleaned(run, outputs, base)
             return self._propose(run, outputs, schema, base, dataset, past)
 
         done = commit.commit_once(
@@ -204,6 +214,22 @@ class LanceSink:
         for rows in self._staged:
             staged.forget(rows, self._folder(base))
         self._staged.clear()
+
+    def _refuse_cleaned(
+        self, run: RunRef, outputs: Sequence[ShardOutput], base: Mapping[str, Any]
+    ) -> None:
+        """Lance's clean-up takes files that no version refers to for leftovers after a week; a
+        version that refers to a file that is gone could not be read."""
+        if time.time() - base["time"] < CLEANED_AFTER:
+            return
+        there = set(self._folder(base).list("data"))
+        gone = [file for output in outputs for file in output.files if file not in there]
+        if gone:
+            raise RunError(
+                f"{len(gone)} files that run {run.run} has written are gone from {self.uri}: its "
+                "clean-up removes what is not committed after a week",
+                remedy="start a new run; commit within a week, or clean up less often",
+            )
 
     def _refuse_replaced(self, run: RunRef, past: History) -> None:
         for entry in past.entries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class AddColumnsSink(LanceSink):
             "version": dataset.version,
             "columns": made,
             "refresh": set(made) <= set(dataset.schema.names),
+            "time": time.time(),
         }
         create(self._home(base), self._stored_schema(schema))
         return base

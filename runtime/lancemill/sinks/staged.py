@@ -14,10 +14,14 @@ from lancemill.tables import query
 from lancemill.tables.blobs import blob_columns, logical_schema
 from lancemill.tables.table import Table
 
-BLOB_ROWS = 64
-"""Rows in a batch that holds blobs' bytes: a scan's own limits do not count them."""
+BATCH_BYTES = 8 << 20
 BATCH_ROWS = 8192
-BATCH_BYTES = 32 << 20
+BLOB_ROWS = 32
+"""Rows in a batch that holds blobs' bytes, whose size the fragments do not tell."""
+IO_BYTES = 32 << 20
+"""Bytes that may be read ahead; Lance's own default is 2 GiB."""
+TEXT_BYTES = 64
+"""What a text is taken for."""
 
 
 class StagedRows:
@@ -58,11 +62,29 @@ class StagedRows:
         return self.view.scanner(
             columns=columns,
             blob_handling="all_binary" if read_bytes else "blobs_descriptions",
-            batch_size=BLOB_ROWS if read_bytes else BATCH_ROWS,
-            batch_size_bytes=BATCH_BYTES,
-            batch_readahead=2,
+            batch_size=self._batch_rows(columns, read_bytes),
+            batch_readahead=1,
             fragment_readahead=1,
+            io_buffer_size=IO_BYTES,
         )
+
+    def _batch_rows(self, columns: list[str], read_bytes: bool) -> int:
+        """So many rows as make a batch: Lance's limit by bytes comes after it has read the rows."""
+        width = sum(self._width(name) for name in columns if name not in self._blobs)
+        rows = min(BATCH_ROWS, int(BATCH_BYTES / max(width, 1)))
+        return max(1, min(rows, BLOB_ROWS) if read_bytes else rows)
+
+    def _width(self, name: str) -> float:
+        known = _width(self.view.schema.field(name).type)
+        # Else as if it were all that there is: a fragment does not tell a column's share.
+        return known if known is not None else self._bytes_per_row
+
+    @property
+    def _bytes_per_row(self) -> float:
+        fragments = [fragment.metadata for fragment in self.view.get_fragments()]
+        size = sum(file.file_size_bytes or 0 for one in fragments for file in one.files)
+        rows = sum(one.physical_rows for one in fragments)
+        return float(size / max(1, rows))
 
     def _as_bytes(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Blobs' descriptors as empty byte strings, null where the blob is."""
@@ -105,6 +127,21 @@ def fragments_of(outputs: Sequence[Any]) -> list[Any]:
 
     told: list[Mapping[str, Any]] = [one for output in outputs for one in output.fragments]
     return [FragmentMetadata.from_json(json.dumps(one)) for one in told]
+
+
+def _width(kind: pa.DataType) -> float | None:
+    """Bytes that a value takes, where the type tells."""
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if pa.types.is_fixed_size_list(kind):
+        item = _width(kind.value_type)
+        return None if item is None else item * kind.list_size
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return TEXT_BYTES
+    try:
+        return float(kind.bit_width) / 8
+    except ValueError:
+        return None
 
 
 def _nulls_of(descriptors: pa.Array) -> pa.Array:

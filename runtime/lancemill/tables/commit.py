@@ -164,14 +164,14 @@ def _proposed(
 ) -> Proposal | Committed | None:
     try:
         return propose(dataset, past)
-    except LancemillError:
-        raise
     except Exception as error:
-        # A driver that was faster has removed what the proposal is made from.
+        # A driver that was faster may have removed what the proposal is made from.
         done = settle(table, run, base)
-        if done is None:
-            raise explain(error, table.uri) from error
-        return replace(done, already=True)
+        if done is not None:
+            return replace(done, already=True)
+        if isinstance(error, LancemillError):
+            raise
+        raise explain(error, table.uri) from error
 
 
 def _commit(table: Table, proposal: Proposal, run: RunRef) -> None:

@@ -1,9 +1,8 @@
 """Merges a run's rows into a dataset by key.
 
-Rows whose key is there already go through Lance's merge, which keeps their row ids and the columns
-that the run does not make. All others are new: they are written apart, because a merge puts new
-rows into the order of its threads, and a dataset is to have its source's. Where no row is there
-already, the run's own fragments are the new rows, and nothing is written again.
+Rows whose key is there already replace the rows that have it (see `rewrite`); all others are
+appended, in the order of their source. Where no key is there already, the run's own fragments are
+the new rows, and nothing is written again. The run's keys are held in memory, its rows are not.
 """
 
 from __future__ import annotations
@@ -18,16 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lancemill.tables import history, query
+from lancemill.tables import history, query, rewrite
 from lancemill.tables.blobs import conform
 from lancemill.tables.commit import Proposal
-from lancemill.tables.create import STORAGE_VERSION
 from lancemill.tables.table import Table
 
 Mask = npt.NDArray[np.bool_]
+Ids = npt.NDArray[np.uint64]
 
-MERGE_BYTES = 64 << 20
-"""Size of a batch given to Lance's merge, which keeps the order of rows within a batch only."""
+NOWHERE = np.iinfo(np.uint64).max
 
 
 @dataclass(slots=True)
@@ -48,16 +46,18 @@ class Upsert:
         """The transaction that merges the rows into `dataset`."""
         from lance import LanceOperation
 
-        keep, there = self.kept(), self._there(dataset)
+        keep = self.kept()
+        known = self._known(dataset)
+        there = known.ids != NOWHERE
         if not keep.any():
             return None
         if keep.all() and not there.any():
             operation: Any = LanceOperation.Append(list(self.fragments))
         elif not (keep & there).any():
-            operation = LanceOperation.Append(self._write(dataset, keep))
+            operation = LanceOperation.Append(self._append(dataset, keep))
         else:
-            operation = self._merge(dataset, keep & there)
-            operation.new_fragments += self._write(dataset, keep & ~there)
+            operation = self._replace(dataset, keep & there, known)
+            operation.new_fragments += self._append(dataset, keep & ~there)
         properties = {history.KEY: json.dumps(list(self.key))}
         return Proposal(operation, int(keep.sum()), dataset.version, properties=properties)
 
@@ -91,75 +91,66 @@ class Upsert:
             self._kept = mask
         return self._kept
 
-    def _there(self, dataset: Any) -> Mask:
-        """True for rows whose key `dataset` has."""
-        mask = np.zeros(self.keys().num_rows, dtype=bool)
+    def _known(self, dataset: Any) -> _Known:
+        """Which rows of `dataset` have the keys of the run's rows."""
+        ids = np.full(self.keys().num_rows, NOWHERE, np.uint64)
+        addresses: Ids = np.zeros(0, np.uint64)
         if dataset.count_rows() == 0:
-            return mask
+            return _Known(ids, addresses)
         quoted = ['"' + name.replace('"', '""') + '"' for name in self.key]
         same = " and ".join(f"staged.{name} = there.{name}" for name in quoted)
-        sql = f"select position from staged where exists (select 1 from there where {same})"
+        sql = (
+            "select position, min(_rowid) as id, list(_rowaddr) as addresses "
+            f"from staged join there on {same} group by position"
+        )
+        scanner = dataset.scanner(columns=list(self.key), with_row_id=True, with_row_address=True)
         with closing(query.connection()) as database:
-            database.register("staged", self.keys())
-            database.register("there", dataset.scanner(columns=list(self.key)).to_reader())
+            database.register("staged", self.keys().filter(pa.array(self.kept())))
+            database.register("there", scanner.to_reader())
             found = database.sql(sql).to_arrow_table()
-        mask[found.column("position").to_numpy()] = True
-        return mask
+        ids[found.column("position").to_numpy()] = found.column("id").to_numpy()
+        lists = found.column("addresses").combine_chunks()
+        return _Known(ids, lists.flatten().to_numpy().astype(np.uint64))
 
     # -- what is written
 
-    def _merge(self, dataset: Any, mask: Mask) -> Any:
-        builder = dataset.merge_insert(list(self.key)).when_matched_update_all()
-        rows = self._reader(dataset, mask)
-        reader = pa.RecordBatchReader.from_batches(rows.schema, _joined(rows))
-        transaction, _ = builder.conflict_retries(0).execute_uncommitted(reader)
-        operation = transaction.operation
-        self.written += [file.path for one in operation.new_fragments for file in one.files]
+    def _replace(self, dataset: Any, mask: Mask, known: _Known) -> Any:
+        batches = self._chosen(mask)
+        ids, addresses = known.ids[mask], known.addresses
+        operation = rewrite.replace_rows(dataset, self.table, batches, ids, addresses)
+        self._note(operation.new_fragments)
         return operation
 
-    def _write(self, dataset: Any, mask: Mask) -> list[Any]:
-        from lance.fragment import write_fragments
-
+    def _append(self, dataset: Any, mask: Mask) -> list[Any]:
         if not mask.any():
             return []
-        reader = self._reader(dataset, mask)
-        fragments: list[Any] = write_fragments(
-            reader,
-            self.table.uri,
-            schema=reader.schema,
-            mode="append",
-            data_storage_version=STORAGE_VERSION,
-            enable_stable_row_ids=True,
-            storage_options=self.table.storage_options,
-        )
-        self.written += [file.path for one in fragments for file in one.files]
-        return fragments
-
-    def _reader(self, dataset: Any, mask: Mask) -> pa.RecordBatchReader:
         names = self.rows.schema.names
         stored = pa.schema([dataset.schema.field(name) for name in names])
-        return pa.RecordBatchReader.from_batches(stored, self._chosen(stored, mask))
+        batches = (conform(batch, stored) for batch in self._chosen(mask))
+        fragments = rewrite.write(self.table, pa.RecordBatchReader.from_batches(stored, batches))
+        self._note(fragments)
+        return fragments
 
-    def _chosen(self, stored: pa.Schema, mask: Mask) -> Iterator[pa.RecordBatch]:
+    def _note(self, fragments: list[Any]) -> None:
+        self.written += [file.path for one in fragments for file in one.files]
+
+    def _chosen(self, mask: Mask) -> Iterator[pa.RecordBatch]:
         start = 0
-        for batch in self.rows.scan(stored.names):
+        for batch in self.rows.scan(self.rows.schema.names):
             part = mask[start : start + batch.num_rows]
             start += batch.num_rows
             if part.any():
-                chosen = batch if part.all() else batch.filter(pa.array(part))
-                yield conform(chosen, stored)
+                yield batch if part.all() else batch.filter(pa.array(part))
 
 
-def _joined(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """The batches' rows in batches of about MERGE_BYTES."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(one.nbytes for one in waiting) >= MERGE_BYTES:
-            yield pa.concat_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_batches(waiting)
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Rows of a dataset that have the keys of a run's rows."""
+
+    ids: Ids
+    """For each of the run's rows the row id that its key has; NOWHERE for a new key."""
+    addresses: Ids
+    """Addresses of all rows that have one of the keys: of a key that is there twice, both."""
 
 
 def refused(row: dict[str, Any], key: Sequence[str]) -> dict[str, str]:

@@ -133,6 +133,20 @@ def test_discard_removes_exactly_the_files_of_its_outputs(open_lance: Any, tmp_p
     assert not list((tmp_path / "cats.lance" / "_versions").glob("d*"))
 
 
+def test_files_that_a_clean_up_took_are_told_before_the_commit(
+    open_lance: Any, tmp_path: Path
+) -> None:
+    run = pour(open_lance(), [rows(0, 2), rows(2, 4)])
+    run.base["time"] -= 8 * 24 * 3600
+    (tmp_path / "cats.lance" / run.outputs[0].files[0]).unlink()
+    with pytest.raises(RunError, match="1 files that run r1 has written are gone"):
+        run.commit()
+    assert lance.dataset(tmp_path / "cats.lance").version == 1
+    again = pour(open_lance(), [rows(0, 2)], run="r2")
+    again.base["time"] -= 8 * 24 * 3600
+    assert again.commit().rows == 2
+
+
 def test_an_error_of_the_pipeline_comes_out_as_it_was(open_lance: Any) -> None:
     run = pour(open_lance(), [rows(0, 1)])
 

@@ -64,6 +64,62 @@ def test_doing_it_twice_gives_the_same(open_lance: Any, tmp_path: Path) -> None:
     assert there(tmp_path) == by_key(rows([0, 1, 2]))
 
 
+def test_an_index_finds_what_was_merged_and_not_what_was_replaced(
+    open_lance: Any, tmp_path: Path
+) -> None:
+    sink = open_lance("upsert", key=["key"])
+    pour(sink, [rows(list(range(10))), rows(list(range(10, 20)))], run="a").commit()
+    uri = tmp_path / "cats.lance"
+    for column in ("key", "n"):
+        lance.dataset(uri).create_scalar_index(column, "BTREE")
+    pour(sink, [rows([3, 12, 30], 100)], run="b").commit()
+    for step in range(2):
+        dataset = lance.dataset(uri)
+        for where, expected in (
+            ("n = 300", ["k3"]),
+            ("n = 3", []),
+            ("n = 1200", ["k12"]),
+            ("key = 'k3'", ["k3"]),
+            ("key = 'k30'", ["k30"]),
+            ("n = 4", ["k4"]),
+        ):
+            found = dataset.to_table(columns=["key"], filter=where).column("key").to_pylist()
+            assert found == expected, (step, where)
+        if step == 0:
+            dataset.optimize.optimize_indices()
+            lance.dataset(uri).optimize.compact_files()
+
+
+def test_replaced_rows_take_over_ids_in_the_order_of_the_run(
+    open_lance: Any, tmp_path: Path
+) -> None:
+    sink = open_lance("upsert", key=["key"])
+    pour(sink, [rows([0, 1, 2, 3])], run="a").commit()
+    pour(sink, [rows([3, 1, 9], 10), rows([0], 10)], run="b").commit()
+    found = lance.dataset(tmp_path / "cats.lance").to_table(columns=["n"], with_row_id=True)
+    assert dict(zip(found["n"].to_pylist(), found["_rowid"].to_pylist(), strict=True)) == {
+        2: 2,
+        30: 3,
+        10: 1,
+        0: 0,
+        90: 4,
+    }
+    assert found["n"].to_pylist() == [2, 30, 10, 0, 90]
+
+
+def test_a_key_that_the_dataset_had_twice_is_there_once_afterwards(
+    open_lance: Any, tmp_path: Path
+) -> None:
+    lance.write_dataset(rows([0, 1, 1, 2]), tmp_path / "cats.lance")
+    pour(open_lance("upsert", key=["key"]), [rows([1, 3], 10)]).commit()
+    assert {key: row["n"] for key, row in there(tmp_path).items()} == {
+        "k0": 0,
+        "k1": 10,
+        "k2": 2,
+        "k3": 30,
+    }
+
+
 def test_new_rows_come_in_the_order_of_the_source(open_lance: Any, tmp_path: Path) -> None:
     sink = open_lance("upsert", key=["key"])
     pour(sink, [rows([5])], run="a").commit()
