@@ -7,7 +7,7 @@ exact   Pillow's own, bit for bit.
 fast    The same triangle, sampled at the pixels and applied as a short symmetric filter, then
         bilinear interpolation at the places of the result. Both steps are vector code in OpenCV, so
         that it takes less than half the time of OpenCV's INTER_AREA and a third of Pillow's. For
-        reductions beyond 4 the picture is halved (means of 2x2) until it is below 4.
+        reductions beyond 4 both ways the picture is halved (means of 2x2) until one is below 4.
 
 Pictures with alpha always go the exact way: Pillow weighs their colours by alpha, so that what is
 transparent does not bleed.
@@ -26,6 +26,10 @@ from lancemill.media.orientation import Box
 from lancemill.media.types import Pixels
 
 Quality = Literal["fast", "exact"]
+
+LONGEST_TRIANGLE = 12
+"""Reductions up to which one side alone is left to the filter: halving both sides is vector code
+in OpenCV, halving one is not, and costs more than a filter of twice the length."""
 
 LONGEST_SIDE = 32_000
 """OpenCV's warps address 15 bits; longer pictures go the exact way."""
@@ -70,7 +74,7 @@ def _by_opencv(source: Pixels, box: Box, out: Pixels) -> None:
     height, width, channels = out.shape
     source, (left, top, right, bottom) = _near(source, box, width, height)
     across, down = (right - left) / width, (bottom - top) / height
-    while across >= 4 or down >= 4:
+    while (across >= 4 and down >= 4) or max(across, down) >= LONGEST_TRIANGLE:
         x, y = 2 if across >= 4 else 1, 2 if down >= 4 else 1
         rows, columns = source.shape[0] // y, source.shape[1] // x
         even = source[: rows * y, : columns * x]
