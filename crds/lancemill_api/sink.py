@@ -21,6 +21,7 @@ class LanceSink(Model):
         ExactlyOne("target", ("dataset", "uri")),
         NeededWhen("key", "mode", "upsert", "the columns that tell rows apart"),
         OnlyWhen("key", "mode", "upsert"),
+        NeededWhen("columns", "mode", "addColumns", "the new columns"),
         OnlyBeside("storage", "uri", "the LanceDataset has its own; put it into its spec.storage"),
         NoRepeats("columns"),
         NoRepeats("key"),
@@ -50,12 +51,12 @@ class LanceSink(Model):
 
 
 class ParquetSink(Model):
-    """A folder of Parquet files, seen when all are there."""
+    """A Parquet file that appears whole, or not at all."""
 
     must_hold = (NoRepeats("columns"),)
 
     uri: WritableUri
-    """The folder."""
+    """The file, such as s3://lake/rows.parquet."""
     columns: Columns | None = None
     """Columns to write, in this order. Default: all."""
     compression: Literal["zstd", "snappy", "none"] = "zstd"
@@ -65,12 +66,12 @@ class ParquetSink(Model):
 
 
 class JsonlSink(Model):
-    """A folder of files with a JSON object on each line, seen when all are there."""
+    """A file with a JSON object on each line, that appears whole or not at all."""
 
     must_hold = (NoRepeats("columns"),)
 
     uri: WritableUri
-    """The folder."""
+    """The file, such as s3://lake/rows.jsonl."""
     columns: Columns | None = None
     """Columns to write, in this order. Default: all."""
     storage: Storage | None = None
@@ -85,9 +86,9 @@ class Sink(Model):
     lance: LanceSink | None = None
     """A Lance dataset."""
     parquet: ParquetSink | None = None
-    """A folder of Parquet files."""
+    """A Parquet file."""
     jsonl: JsonlSink | None = None
-    """A folder of files with JSON lines."""
+    """A file with JSON lines."""
 
     @property
     def given(self) -> tuple[str, LanceSink | ParquetSink | JsonlSink]:

@@ -22,6 +22,7 @@ from lancemill.sinks import open_sink
 from lancemill.sinks.sink import Sink
 from lancemill.sources import open_source
 from lancemill.sources.source import Source
+from lancemill.storage import absolute
 from lancemill_api import LanceDataset, MultimodalPipeline
 
 
@@ -51,7 +52,7 @@ def prepare(
         ledger_storage=sink.storage,
     )
     schema = source.schema()
-    mistakes: list[Mistake] = []
+    mistakes = _check_row_ids(pipeline, sink, base)
     resolved = _resolve(pipeline, context, mistakes)
     try:
         plan = build(pipeline, schema, resolved, always_keep=sink.needs_columns)
@@ -62,6 +63,22 @@ def prepare(
     if mistakes:
         raise PlanError(mistakes)
     return Prepared(pipeline, plan, source, sink, context)
+
+
+def _check_row_ids(pipeline: MultimodalPipeline, sink: Sink, base: Path) -> list[Mistake]:
+    """A sink that matches rows by their ids needs a source that reads the very same dataset."""
+    if not sink.needs_row_id:
+        return []
+    table = pipeline.spec.source.table
+    if table is not None and table.format == "lance" and absolute(table.uri, base) == sink.uri:
+        return []
+    return [
+        Mistake(
+            "spec.source",
+            f"mode addColumns adds to rows that it has read: expected table: {{format: lance, "
+            f"uri: {sink.uri}}}",
+        )
+    ]
 
 
 def _resolve(

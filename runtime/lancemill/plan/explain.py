@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from lancemill import figures
+from lancemill.ops.arrow_types import type_text
 from lancemill.plan.segments import segments
 from lancemill.plan.step import Plan, Step
 
@@ -33,24 +34,6 @@ class Facts:
     ignored: Sequence[str] = field(default_factory=tuple)
     """Fields of the manifest that a local run has no use for."""
     after_run: str = ""
-
-
-def type_name(kind: pa.DataType) -> str:
-    """A type as a manifest would write it: `float32[512]`, `uint8[224,224,3]`, `string`."""
-    if isinstance(kind, pa.FixedShapeTensorType):
-        return f"{type_name(kind.value_type)}[{','.join(map(str, kind.shape))}]"
-    if pa.types.is_fixed_size_list(kind):
-        return f"{type_name(kind.value_type)}[{kind.list_size}]"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"list<{type_name(kind.value_type)}>"
-    if pa.types.is_struct(kind):
-        names = [kind.field(index).name for index in range(kind.num_fields)]
-        if names == ["data", "height", "width", "channels"]:
-            return "uint8[h,w,c]"
-        return "struct<" + ", ".join(names) + ">"
-    return {"float": "float32", "double": "float64", "halffloat": "float16"}.get(
-        str(kind), str(kind)
-    )
 
 
 def row_bytes(schema: pa.Schema) -> int | None:
@@ -97,7 +80,7 @@ def to_text(plan: Plan, facts: Facts) -> str:
     size = estimated_bytes(plan, facts)
     about = f" → about {figures.size(size)} before compression" if size is not None else ""
     lines.append(f" └ sink   {facts.sink}    {', '.join(plan.output.names)}{about}")
-    lines += [f"   {one.name}: {type_name(one.type)}" for one in plan.output]
+    lines += [f"   {one.name}: {type_text(one.type)}" for one in plan.output]
     lines += [f" rule     {note}" for note in plan.notes]
     lines.append(
         f" validate {facts.validations} · summary {facts.summaries} · errors: {facts.errors}"
@@ -119,7 +102,7 @@ def _headline(plan: Plan, facts: Facts) -> str:
 def _step_line(plan: Plan, step: Step) -> str:
     bound = step.done
     made = [one for one in bound.schema if one.name in bound.makes]
-    arrow = ", ".join(f"{one.name}: {type_name(one.type)}" for one in made)
+    arrow = ", ".join(f"{one.name}: {type_text(one.type)}" for one in made)
     marks = [bound.summary] if bound.summary else [f"→ {arrow}"] if arrow else []
     if len(step.parts) > 1:
         marks.append("fused")
@@ -178,5 +161,5 @@ def _step_json(step: Step) -> Mapping[str, Any]:
 def schema_json(schema: pa.Schema) -> list[dict[str, Any]]:
     """A schema as a list of names, types and nullability."""
     return [
-        {"name": one.name, "type": type_name(one.type), "nullable": one.nullable} for one in schema
+        {"name": one.name, "type": type_text(one.type), "nullable": one.nullable} for one in schema
     ]

@@ -12,7 +12,8 @@ from collections.abc import Collection, Sequence
 import pyarrow as pa
 
 from lancemill.errors import Mistake
-from lancemill.tables.types import is_blob, type_text
+from lancemill.ops.arrow_types import type_text
+from lancemill.tables.types import is_blob
 
 BYTES = "bytes"
 TEXT = "text"

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lancemill import figures
+from lancemill.ops.arrow_types import type_text
 from lancemill.storage import absolute, lance_options
 from lancemill.tables import history
 from lancemill.tables.create import PRIMARY_KEY
 from lancemill.tables.table import Table
-from lancemill.tables.types import is_blob, type_text
+from lancemill.tables.types import is_blob
 
 SHOWN_VERSIONS = 10
 

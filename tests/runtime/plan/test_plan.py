@@ -10,8 +10,9 @@ import pytest
 
 from lancemill.errors import PlanError
 from lancemill.manifest import load_text
+from lancemill.ops.arrow_types import type_text
 from lancemill.plan.build import build
-from lancemill.plan.explain import Facts, to_json, to_text, type_name
+from lancemill.plan.explain import Facts, to_json, to_text
 from lancemill.plan.meaning import difference, hash_of, meaning_of
 from lancemill.plan.segments import segments, target_shard_bytes
 from lancemill.plan.step import Plan
@@ -51,7 +52,7 @@ def mistakes(*stages: str, **options: str) -> list[str]:
 def test_decode_and_resize_become_one_step_and_fetch_stays_its_own() -> None:
     plan = planned(FETCH, DECODE, SMALL, sink="lance: {uri: o.lance, columns: [key, image]}")
     assert [step.name for step in plan.steps] == ["fetch", "decode+small"]
-    assert type_name(plan.output.field("image").type) == "uint8[224,224,3]"
+    assert type_text(plan.output.field("image").type) == "uint8[224,224,3]"
     assert "fused: decode+small" in plan.notes
 
 
@@ -176,7 +177,7 @@ def test_a_plan_prints_its_steps_types_and_rules() -> None:
     ],
 )
 def test_types_are_named_as_a_manifest_writes_them(kind: pa.DataType, name: str) -> None:
-    assert type_name(kind) == name
+    assert type_text(kind) == name
 
 
 def test_shards_grow_with_the_source_and_stay_within_their_bounds() -> None:
