@@ -91,9 +91,7 @@ def main() -> int:
             print(f"{outcome.group}/{outcome.case} #{outcome.round + 1}: {told}", flush=True)
     print("\n".join(tables(runs, failures)))
     if given.quick:
-        print(
-            f"\nwith {QUICK} pictures the start of everything decides: no goal can be judged by this"
-        )
+        print(f"\nwith {QUICK} pictures start-up decides everything: no goal can be judged by this")
     print(f"\nevery figure: {save(runs, failures).relative_to(Path.cwd())}")
     return 1 if failures else 0
 
