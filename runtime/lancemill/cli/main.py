@@ -56,6 +56,13 @@ def main() -> None:
     """Run the command line. An error that is none of ours is a bug, and told as one."""
     try:
         app()
+    except SystemExit as end:
+        if end.code == 130:
+            # Threads that still wait for a server would keep the process until it answers.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)
+        raise
     except Exception as error:
         if os.environ.get("LANCEMILL_DEBUG"):
             raise

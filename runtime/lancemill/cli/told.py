@@ -16,6 +16,9 @@ def telling(as_json: bool = False) -> Iterator[None]:
 
     try:
         yield
+    except KeyboardInterrupt:
+        typer.echo("■ stopped", err=True)
+        raise typer.Exit(130) from None
     except LancemillError as error:
         if os.environ.get("LANCEMILL_DEBUG"):
             raise

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from queue import Queue
+from queue import Empty, Queue
 
 import pyarrow as pa
 
@@ -19,6 +20,8 @@ from lancemill.sinks.sink import ShardWriter
 from lancemill.sources.source import Shard, Snapshot
 
 SINK_STAGE = "sink"
+POLL_S = 0.1
+"""How often a run that waits for its next shard looks whether it is to stop."""
 HEAD = 16
 """Output rows of a shard whose source rows are remembered, for the run's page."""
 
@@ -43,17 +46,30 @@ class LocalEngine:
         """
         results: Queue[ShardResult | BaseException | None] = Queue()
         thread = threading.Thread(
-            target=self._write_all, args=(snapshot, shards, results), name="lancemill-sink"
+            target=self._write_all,
+            args=(snapshot, shards, results),
+            name="lancemill-sink",
+            daemon=True,
         )
         thread.start()
         try:
-            while (result := results.get()) is not None:
+            while (result := self._next(results)) is not None:
                 if isinstance(result, BaseException):
                     raise result
                 yield result
         finally:
             self.worker.stop()
-            thread.join()
+            while thread.is_alive() and not self.worker.overdue:
+                thread.join(POLL_S)
+
+    def _next(
+        self, results: Queue[ShardResult | BaseException | None]
+    ) -> ShardResult | BaseException | None:
+        """None at the end, and where a stopped worker waits too long for an answer."""
+        while not self.worker.overdue:
+            with suppress(Empty):
+                return results.get(timeout=POLL_S)
+        return None
 
     def _write_all(
         self,

@@ -21,12 +21,15 @@ from lancemill.sources.source import Shard, Snapshot
 
 if TYPE_CHECKING:
     from lancemill.engine.run import RunInProgress
+    from lancemill.ops.operation import Applied
     from lancemill.report.contact import Pair
     from lancemill.report.page import SetAsideRow
 
 SET_ASIDE = 24
 MOST_BYTES = 16 << 20
 """Larger objects are not read again for a thumbnail."""
+AT_ONCE = 8
+"""Pictures that are read again together."""
 
 
 def write_page(run: RunInProgress, summary: RunSummary, job: Job, also: Path | None) -> RunSummary:
@@ -127,19 +130,33 @@ def _inputs(run: RunInProgress, positions: Sequence[int]) -> Iterator[tuple[str,
     if "size" in plan.source.names and "size" not in columns:
         columns.append("size")
     try:
-        for position in positions:
-            row = _row(snapshot, position, columns)
-            key = str(row[plan.key][0].as_py()) if plan.key else str(position)
-            large = "size" in columns and (row["size"][0].as_py() or 0) > MOST_BYTES
-            if large or made is None:
-                yield key, None
-                continue
-            batch = row.select(list(plan.reads))
-            found = fetch(batch).rows if fetch is not None else row
-            yield key, found[made][0].as_py()
+        for start in range(0, len(positions), AT_ONCE):
+            rows = [_row(snapshot, one, columns) for one in positions[start : start + AT_ONCE]]
+            keys = [str(r[plan.key][0].as_py()) if plan.key else "" for r in rows]
+            wanted = [made is not None and not _large(row) for row in rows]
+            asked = [row for row, want in zip(rows, wanted, strict=True) if want]
+            found = _bytes_of(asked, made or "", plan.reads, fetch)
+            for at, (key, want) in enumerate(zip(keys, wanted, strict=True)):
+                yield key or str(positions[start + at]), next(found) if want else None
     finally:
         if fetch is not None:
             fetch.close()
+
+
+def _bytes_of(
+    rows: Sequence[pa.RecordBatch], column: str, reads: Sequence[str], fetch: Applied | None
+) -> Iterator[Any]:
+    """The picture of each row; they are fetched all at once."""
+    if not rows:
+        return
+    batch = pa.concat_batches(rows)
+    if fetch is not None:
+        batch = fetch(batch.select(list(reads))).rows
+    yield from batch.column(column).to_pylist()
+
+
+def _large(row: pa.RecordBatch) -> bool:
+    return "size" in row.schema.names and (row["size"][0].as_py() or 0) > MOST_BYTES
 
 
 def _row(snapshot: Snapshot, position: int, columns: Sequence[str]) -> pa.RecordBatch:

@@ -44,6 +44,9 @@ from lancemill.sinks.sink import Committed, RunRef
 from lancemill.sources.source import Shard, Snapshot
 from lancemill.storage import open_store
 
+STOP_WITHIN_S = 1.0
+"""What a run that is stopped still finishes. What takes longer is done again when it goes on."""
+
 
 class Watcher(Protocol):
     """Whoever shows a run as it goes."""
@@ -107,6 +110,8 @@ class RunInProgress:
         """The first rows of the output, for the page."""
         self._committed: Committed | None = None
         self._worker: Worker | None = None
+        self.beginning = False
+        """True until the source is listed: nothing has been done that had to be finished."""
         self._interrupted = False
         self._began = time.monotonic()
         self._cpu_began = _cpu_seconds()
@@ -116,7 +121,7 @@ class RunInProgress:
         """Stop soon: no further rows; finished shards are kept. May be called from a signal."""
         self._interrupted = True
         if self._worker is not None:
-            self._worker.stop()
+            self._worker.stop(STOP_WITHIN_S)
 
     def execute(self) -> RunSummary:
         """Do the run; its summary, or the error that ended it (with what is kept)."""
@@ -125,6 +130,7 @@ class RunInProgress:
                 f"there is no run {self.run} of {self.sink.uri} to resume",
                 remedy="`lancemill runs` lists them",
             )
+        self.beginning = True
         self.ledger.claim()
         try:
             return self._execute()
@@ -138,6 +144,7 @@ class RunInProgress:
 
     def _execute(self) -> RunSummary:
         record = self._record()
+        self.beginning = False
         base = record["base"]
         self.snapshot = snapshot = self.prepared.source.open_snapshot(record["snapshot"])
         done = None if self.options.sample else self.sink.committed(self.ref, base)
@@ -252,7 +259,7 @@ class RunInProgress:
             self.plan, self.prepared.context, policy_of(errors), budget, meter
         ) as self._worker:
             if self._interrupted:
-                self._worker.stop()
+                self._worker.stop(STOP_WITHIN_S)
             writer = self.sink.writer(self.plan.output, base)
             engine = LocalEngine(self._worker, writer, meter)
             for result in engine.run(snapshot, iter(todo)):

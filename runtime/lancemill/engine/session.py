@@ -15,7 +15,7 @@ from lancemill.engine.context import local_context
 from lancemill.engine.page import write_page
 from lancemill.engine.prepare import prepare
 from lancemill.engine.run import RunInProgress, RunOptions, Watcher
-from lancemill.errors import LancemillError, ManifestError, RunConflict
+from lancemill.errors import Interrupted, LancemillError, ManifestError, RunConflict
 from lancemill.manifest import Job
 from lancemill.report.summary import RunSummary
 
@@ -67,6 +67,8 @@ def _interruptible(run: RunInProgress, watcher: Watcher) -> Iterator[None]:
             raise KeyboardInterrupt
         asked = True
         run.interrupt()
+        if run.beginning:
+            raise Interrupted(f"run {run.run} was stopped before its first row")
 
     before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -68,6 +68,7 @@ class Worker:
         self._pace = pace_of(plan)
         self._stack = ExitStack()
         self._stopping = threading.Event()
+        self._deadline: float | None = None
 
     def __enter__(self) -> Worker:
         self._cpu = self._pool(self._context.cores, "compute")
@@ -75,11 +76,22 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._stack.close()
+        if self.overdue:
+            self._stack.pop_all()  # what still waits for an answer ends by itself, unheard
+        else:
+            self._stack.close()
 
-    def stop(self) -> None:
-        """Take no further rows; what flows already comes out."""
+    def stop(self, within: float | None = None) -> None:
+        """Take no further rows; what flows already comes out, but for what takes longer than
+        `within` seconds."""
+        if within is not None and self._deadline is None:
+            self._deadline = time.monotonic() + within
         self._stopping.set()
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it has been told to stop, and the time for that is over."""
+        return self._deadline is not None and time.monotonic() > self._deadline
 
     def stream(self, snapshot: Snapshot, shards: Iterator[Shard]) -> Iterator[Chunk]:
         """The shards' rows after all steps, in order."""

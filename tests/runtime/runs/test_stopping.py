@@ -1,0 +1,174 @@
+"""Runs that are stopped, doubled and taken up again, in processes of their own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.killing import COMMAND, command
+from support.servers import HttpServer, faulty_http
+
+from .given import Place, picture, spec
+
+SOON = 2.0
+"""Seconds within which a run stops."""
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`lancemill ARGUMENTS` in a process of its own, ended if it is still there."""
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def until(holds: Any, seconds: float = 30) -> None:
+    """Wait until `holds()`."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never came so far"
+        time.sleep(0.01)
+
+
+def stopped(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> str:
+    """Send the signal; what the process says as it ends, soon and with the status for it."""
+    began = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    took = time.monotonic() - began
+    said = out + err
+    assert process.returncode == 130, said
+    assert took < SOON, f"{took:.1f} s: {said}"
+    assert "Traceback" not in said
+    return said
+
+
+FILES = {f"p{index:02}.jpg": picture(index) for index in range(40)}
+
+
+def over_http(place: Place, server: HttpServer, **changes: Any) -> Path:
+    """The pictures of a server as the source; fetched eight at a time."""
+    stages = spec()["stages"]
+    stages[0]["fetch"] |= {"allowPrivateAddresses": True}
+    source = {"objects": {"uri": f"{server.url}/", "include": ["*.jpg"]}}
+    return place.manifest(**{"source": source, "stages": stages, **changes})
+
+
+def test_ctrl_c_stops_soon_says_what_is_kept_and_how_to_go_on(place: Place) -> None:
+    with faulty_http(FILES, latency=0.4, only="GET /p") as server:
+        manifest = over_http(place, server)
+        with started("run", str(manifest), "--shard-bytes", "4Ki") as process:
+            done = place.folder
+            until(lambda: list(done.glob("out.lance.runs/*/done/*.json")))
+            said = stopped(process)
+    (run,) = [path.name for path in (place.folder / "out.lance.runs").iterdir()]
+    assert "shards are kept" in said
+    assert f"lancemill run {manifest} --resume {run}" in said
+    assert place.keys() == []
+
+
+def test_a_stopped_run_is_completed_by_the_command_that_it_names(place: Place) -> None:
+    names = place.pictures(60)
+    slow = [{"name": "slow", "udf": {"entrypoint": "slow.py:slow", "schema": {"one": "int64"},
+             "inputs": ["key"], "batchSize": 4}}]  # fmt: skip
+    (place.folder / "slow.py").write_text(
+        "import time\nimport pyarrow as pa\n\n"
+        "def slow(batch):\n    time.sleep(0.1)\n"
+        "    return pa.RecordBatch.from_arrays([pa.array([1] * len(batch), pa.int64())], ['one'])\n"
+    )
+    manifest = place.manifest(
+        stages=slow, sink={"lance": {"uri": "out.lance", "columns": ["key", "one"]}}
+    )
+    with started("run", str(manifest), "--quiet", "--shard-bytes", "8Ki") as process:
+        until(lambda: list(place.folder.glob("out.lance.runs/*/done/*.json")))
+        said = stopped(process)
+    line = next(line for line in said.splitlines() if "go on:" in line)
+    words = line.partition("lancemill ")[2].split()
+    finished = command(*words, "--quiet")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert place.keys() == names
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_waits_for_a_server_stops_soon(place: Place, number: signal.Signals) -> None:
+    with (
+        faulty_http(FILES, latency=20, only="GET /p") as server,
+        started("run", str(over_http(place, server)), "--quiet") as process,
+    ):
+        until(lambda: any(r.method == "GET" and "p0" in r.path for r in server.requests))
+        stopped(process, number)
+
+
+def test_a_run_that_lists_a_slow_server_stops_soon(place: Place) -> None:
+    with (
+        faulty_http(FILES, latency=0.5, only="HEAD /p") as server,
+        started("run", str(over_http(place, server)), "--quiet") as process,
+    ):
+        until(lambda: any(r.method == "HEAD" and "p0" in r.path for r in server.requests))
+        stopped(process)
+
+
+def test_a_run_that_waits_for_its_next_attempt_stops_soon(place: Place) -> None:
+    rule = {"stage": "fetch", "action": "retry", "attempts": 5, "backoff": "20s"}
+    with faulty_http(FILES, fail_every=1, fail_status=503, only="GET /p") as server:
+        stages = spec()["stages"]
+        stages[0]["fetch"] |= {"allowPrivateAddresses": True, "attempts": 1}
+        manifest = over_http(place, server, stages=stages, errors={"rules": [rule]})
+        with started("run", str(manifest), "--quiet") as process:
+            until(lambda: any(r.method == "GET" and "p0" in r.path for r in server.requests))
+            time.sleep(0.3)
+            stopped(process)
+
+
+def test_a_run_in_the_middle_of_a_slow_function_stops_soon(place: Place) -> None:
+    place.pictures(4)
+    slow = [{"name": "slow", "udf": {"entrypoint": "slow.py:slow", "schema": {"one": "int64"},
+             "inputs": ["key"], "isolation": "process"}}]  # fmt: skip
+    begun = place.folder / "begun"
+    (place.folder / "slow.py").write_text(
+        "import time, pathlib\n\ndef slow(batch):\n"
+        f"    pathlib.Path({str(begun)!r}).touch()\n    time.sleep(30)\n    return batch\n"
+    )
+    manifest = place.manifest(
+        stages=slow, sink={"lance": {"uri": "out.lance", "columns": ["key", "one"]}}
+    )
+    with started("run", str(manifest), "--quiet") as process:
+        until(begun.exists)
+        stopped(process)
+
+
+def test_a_second_process_with_the_same_id_is_refused_in_one_line(place: Place) -> None:
+    with faulty_http(FILES, latency=1.5, only="GET /p") as server:
+        arguments = ["run", str(over_http(place, server)), "--quiet", "--run-id", "same"]
+        with started(*arguments) as first:
+            until(lambda: list(place.folder.glob("out.lance.runs/same/run.json")))
+            second = command(*arguments)
+            assert second.returncode == 1
+            line = (second.stdout + second.stderr).splitlines()[0]
+            assert "run same is being worked on by process" in line and str(first.pid) in line
+            out, err = first.communicate(timeout=60)
+            assert first.returncode == 0, out + err
+    assert place.keys() == sorted(FILES)
+
+
+def test_two_runs_into_one_dataset_at_the_same_time_both_add_their_rows(place: Place) -> None:
+    keys = place.pictures(12)
+    manifest = place.manifest()
+    processes = [
+        subprocess.Popen([*COMMAND, "run", str(manifest), "--quiet"], stdout=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert place.keys() == keys * 2
