@@ -2,7 +2,7 @@
 
     <dataset>.runs/<run>/
         run.json            meaning, manifest, source snapshot, base version; written once
-        source/…            the snapshot's bulk, where it has one
+        source/0001/…       the snapshot's bulk, where it has one; of the attempt that took it
         attempts/0001.json  who works on the run; the highest number owns it
         done/00000012.json  a finished shard: fragments, counts, rows that failed
         committed.json      the outcome, for people and for `lancemill runs`
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from lancemill.engine.result import ShardResult
-from lancemill.errors import RunConflict
+from lancemill.errors import RunConflict, StorageError
 from lancemill.storage import Location
 
 BEAT_SECONDS = 5.0
@@ -52,9 +52,10 @@ class Ledger:
         """What the run was started with; None when it never got so far."""
         return self._json("run.json")
 
-    def write_record(self, record: dict[str, Any]) -> None:
-        """Say what the run is, once; the record of an earlier attempt stands."""
+    def write_record(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Say what the run is, once; the record that stands, which may be another attempt's."""
         self.folder.put_new("run.json", _bytes(record))
+        return self.record() or record
 
     def outcome(self) -> dict[str, Any] | None:
         """How the run ended, when it has been committed."""
@@ -65,8 +66,12 @@ class Ledger:
 
     @property
     def source_folder(self) -> str:
-        """URI below which the source's snapshot keeps its bulk."""
-        return f"{self.folder.uri.rstrip('/')}/source"
+        """URI below which this attempt's snapshot keeps its bulk.
+
+        An attempt that was overtaken while it listed may still write: never over the listing that
+        the run's record refers to.
+        """
+        return f"{self.folder.uri.rstrip('/')}/source/{self.attempt:04d}"
 
     # -- shards
 
@@ -120,7 +125,9 @@ class Ledger:
         if self._beater is not None:
             self._beater.join()
             self._beater = None
-            self.folder.put(f"attempts/{self.attempt:04d}.end", b"{}")
+            # How the run ended counts more than a note of it; the next attempt sees no beat.
+            with contextlib.suppress(StorageError):
+                self.folder.put(f"attempts/{self.attempt:04d}.end", b"{}")
 
     def _beat(self) -> None:
         count = 0

@@ -77,8 +77,8 @@ class LocalEngine:
         shards: Iterator[Shard],
         results: Queue[ShardResult | BaseException | None],
     ) -> None:
-        stream = self.worker.stream(snapshot, shards)
         try:
+            stream = self.worker.stream(snapshot, shards)
             for first in stream:
                 results.put(self._write_shard(first, stream))
         except _Unfinished:

@@ -175,9 +175,11 @@ class RunInProgress:
         """The run's record: that of an earlier attempt if it means the same, else a new one."""
         record = self.ledger.record()
         if record is None:
-            record = self._new_record()
-            self.ledger.write_record(record)
-            return record
+            # An attempt that was faster has listed the source, and may have done shards of it.
+            return self._same_meaning(self.ledger.write_record(self._new_record()))
+        return self._same_meaning(record)
+
+    def _same_meaning(self, record: dict[str, Any]) -> dict[str, Any]:
         if record["meaningHash"] != self.ref.meaning:
             changes = list(difference(record["meaning"], self.meaning))
             raise RunConflict(

@@ -9,6 +9,7 @@ this process, and a Ray engine runs the same one on its nodes.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -27,6 +28,8 @@ from lancemill.engine.progress import Meter, StageCounters
 from lancemill.ops.operation import Applied, Bound, Fault, Outcome, WorkerContext
 from lancemill.plan.step import Plan
 from lancemill.sources.source import Shard, Snapshot
+
+log = logging.getLogger(__name__)
 
 IO_CALLS = 8
 """Calls of an IO-bound operation that run at once; the operation itself bounds its requests."""
@@ -158,7 +161,7 @@ class Worker:
     ) -> Generator[Chunk, None, None]:
         counters = self._meter.stage(bound.stage)
         applied = bound.open(self._context)
-        self._stack.callback(applied.close)
+        self._stack.callback(_close, applied, bound.stage)
         pool: Executor
         if bound.serial:
             counters.workers, window, pool = 1, 2, self._pool(1, bound.stage)
@@ -179,6 +182,15 @@ class Worker:
 
 def _same(chunk: Chunk) -> Chunk:
     return chunk
+
+
+def _close(applied: Applied, stage: str) -> None:
+    """Close an operation. Its rows are all done or given up: what fails here changes neither, and
+    must not hide why a run ended."""
+    try:
+        applied.close()
+    except Exception as error:
+        log.warning("stage '%s' could not be closed: %s: %s", stage, type(error).__name__, error)
 
 
 def regroup(chunks: Iterator[Chunk], rows: int) -> Iterator[Chunk]:
@@ -276,6 +288,8 @@ class _StepTask:
         drop: list[int] = []
         for fault in outcome.faults:
             action = self._policy.final_action(self._policy.rule_for(fault))
+            if action == "null" and self._bound.shape != "map":
+                action = "quarantine"  # which rows it would have given is not known
             key = chunk.key[fault.row].as_py()
             if action == "fail":
                 raise failed_run(fault, key)

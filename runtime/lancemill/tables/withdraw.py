@@ -19,6 +19,9 @@ from lancemill.tables.table import Table
 
 ATTEMPTS = 12
 
+MOVES = ("Rewrite", "BaseOperation", "Restore")
+"""Operations that may put rows into other fragments, or bring fragments back."""
+
 ADDED = {"Append": "fragments", "Update": "new_fragments"}
 """Operations that add rows to others, and where they hold the new fragments. Of the rest none can
 be doubled: a second Overwrite, Merge or update of columns conflicts with the first."""
@@ -79,8 +82,14 @@ def _remove(table: Table, then: Any, fragments: list[Any]) -> None:
     ids = [fragment.fragment_id for fragment in fragments if fragment.fragment_id in present]
     if ids:
         _delete_fragments(table, ids)
-    if gone:
+    if gone and (then.has_stable_row_ids or _rewritten(table, then)):
         _remove_rows(table, _row_ids(then, gone))
+
+
+def _rewritten(table: Table, then: Any) -> bool:
+    """Whether fragments may have been compacted since `then`; if not, those gone were deleted."""
+    past = history.since(table.open(), then.version)
+    return not past.complete or any(entry.operation in MOVES for entry in past.entries)
 
 
 def _delete_fragments(table: Table, ids: list[int]) -> None:

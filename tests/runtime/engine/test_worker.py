@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from lancemill.engine.worker import SOURCE_STAGE, Worker, regroup
 from lancemill.errors import BudgetExceeded, RunError
 from lancemill.ops.operation import Fault, Outcome, WorkerContext
 from lancemill.plan.step import Step
-from support.rows import Rows, plan_of, step
+from support.rows import Function, Rows, plan_of, step
 
 SCHEMA = Rows(1).schema
 
@@ -187,3 +188,39 @@ def test_a_stopped_worker_takes_no_further_rows_and_leaves_its_shard_unfinished(
         rest = list(stream)
     assert not any(chunk.last for chunk in rest)
     assert sum(chunk.rows_in for chunk in rest) < 90_000
+
+
+def test_a_row_that_a_filter_failed_on_is_set_aside_where_the_policy_says_null() -> None:
+    """There is no row that a null could be kept in, and none may be lost without a word."""
+
+    def positive(batch: pa.RecordBatch) -> Outcome:
+        keep = np.array([row for row, n in enumerate(batch["n"].to_pylist()) if n != 3], np.int64)
+        faults = tuple(
+            Fault(row, "positive", "Bad", "no number")
+            for row, n in enumerate(batch["n"].to_pylist())
+            if n == 3
+        )
+        return Outcome(batch.take(pa.array(keep)), faults, keep)
+
+    bad = step("positive", positive, SCHEMA, shape="filter")
+    chunks = run(Rows(6), bad, policy=FaultPolicy("null"))
+    assert numbers(chunks) == [0, 1, 2, 4, 5]
+    assert [(f.position, f.action) for c in chunks for f in c.faults] == [(3, "quarantine")]
+
+
+def test_an_operation_that_cannot_be_closed_does_not_hide_why_the_run_ended(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(batch: pa.RecordBatch) -> Outcome:
+        raise RunError("the model is gone")
+
+    class Stuck(Function):
+        def close(self) -> None:
+            raise OSError("the device is gone")
+
+    one = step("a", same, SCHEMA)
+    one = replace(one, bound=replace(one.bound, open=lambda _: Stuck(same)))
+    with pytest.raises(RunError, match="the model is gone"):
+        run(Rows(100), one, step("b", broken, SCHEMA))
+    assert numbers(run(Rows(20), one)) == list(range(20))
+    assert "stage 'a' could not be closed: OSError: the device is gone" in caplog.text

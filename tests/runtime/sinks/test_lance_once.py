@@ -189,6 +189,18 @@ def test_the_next_run_takes_them_back_if_the_driver_never_returns(tmp_path: Path
     assert what_is_there(tmp_path) == rows(0, 9).to_pylist()
 
 
+def test_a_dataset_without_stable_row_ids_stays_usable_after_a_lost_race(tmp_path: Path) -> None:
+    lance.write_dataset(rows(0, 1), str(tmp_path / "cats.lance"))
+    run = pour(sink_at(tmp_path), [rows(1, 4), rows(4, 8)])
+    committed_behind_its_back(run)
+    committed_behind_its_back(run)
+    run.commit()
+    assert what_is_there(tmp_path) == rows(0, 8).to_pylist()
+    assert run.commit().already
+    pour(sink_at(tmp_path), [rows(8, 9)], run="r2").commit()
+    assert what_is_there(tmp_path) == rows(0, 9).to_pylist()
+
+
 def test_a_run_is_known_after_its_version_was_cleaned_up(tmp_path: Path) -> None:
     run = written(tmp_path, "append")
     done = run.commit()
