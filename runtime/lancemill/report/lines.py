@@ -5,6 +5,7 @@ rich is imported only when there is a terminal to write to.
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from typing import TYPE_CHECKING, TextIO
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
 MARK_STYLES = {"✓": "bold green", "✗": "bold red", "■": "bold yellow"}
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 NARROWEST = 60
 """Columns below which lines are cut instead of being rearranged."""
 
@@ -31,6 +33,7 @@ def rich_console(stream: TextIO, width: int | None = None) -> RichConsole:
 def write_lines(lines: list[str], stream: TextIO, console: RichConsole | None = None) -> None:
     """Print lines. On a terminal a first line with a mark is coloured and wrapped under itself;
     all others are left to the terminal to wrap, so that a command in them can be copied whole."""
+    lines = [printable(line) for line in lines]
     if console is None and not stream.isatty():
         stream.write("".join(encodable(line, stream) + "\n" for line in lines))
         stream.flush()
@@ -53,6 +56,12 @@ def write_lines(lines: list[str], stream: TextIO, console: RichConsole | None = 
 def terminal_width(default: int = 100) -> int:
     """Columns to write for; COLUMNS wins, as everywhere."""
     return max(NARROWEST, shutil.get_terminal_size((default, 24)).columns)
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with nothing in it that a terminal would obey: names of files may hold
+    line breaks and escape sequences."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def encodable(text: str, stream: TextIO) -> str:

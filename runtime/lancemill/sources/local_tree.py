@@ -72,7 +72,10 @@ def _name(entry: os.DirEntry[str]) -> str:
         raise StorageError(
             f"{shown}: the name is not UTF-8", remedy="rename it (convmv does so for whole trees)"
         ) from None
-    return entry.name + "/" if entry.is_dir() else entry.name
+    try:
+        return entry.name + "/" if entry.is_dir() else entry.name
+    except OSError:  # a link to itself, or to where this user may not look
+        return entry.name
 
 
 def _file(entry: os.DirEntry[str], key: str) -> Iterator[Found]:
