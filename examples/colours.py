@@ -6,9 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 
-def mean_colour(
-    batch: pa.RecordBatch, column: str = "image", digits: int = 2
-) -> dict[str, object]:
+def mean_colour(batch: pa.RecordBatch, column: str = "image", digits: int = 2) -> dict[str, object]:
     """One row out for each row in: exactly the columns that the manifest's schema declares."""
     pixels = batch.column(column).to_numpy_ndarray()  # uint8[rows, height, width, 3]
     means = pixels.reshape(len(pixels), -1, 3).mean(axis=1)
