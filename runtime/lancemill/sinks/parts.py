@@ -117,8 +117,9 @@ class PartsSink:
         try:
             with whole(open_store(self.uri, self.storage)) as stream:
                 self.format.join(stream, self._parts(outputs, base), schema, run)
+                self._refuse_done(run, base)
         except (StorageError, OSError):
-            # A driver that was faster has removed the parts.
+            # A driver that was faster has put the object in place, or removed the parts.
             done = self.committed(run, base)
             if done is None:
                 raise
@@ -129,8 +130,19 @@ class PartsSink:
         self._run(run.run).put(DONE, json.dumps({"rows": rows}).encode())
         self.checkpoint("settled")
         with suppress(StorageError):
-            self.discard(outputs, base)
+            self._forget_parts(base)
         return Committed(version=None, rows=rows)
+
+    def _refuse_done(self, run: RunRef, base: Mapping[str, Any]) -> None:
+        """StorageError, before the object appears, when another driver has finished the run: a
+        later run's object may stand there by now."""
+        if self.committed(run, base) is not None:
+            raise StorageError(f"{self.uri}: run {run.run} has been finished by another process")
+
+    def _forget_parts(self, base: Mapping[str, Any]) -> None:
+        """Remove all parts, also those of attempts that died before they could tell of them."""
+        folder = self._run(base["run"])
+        folder.delete(*folder.list("parts/"))
 
     def last_run(self, pipeline: str) -> str | None:
         """The id of the last run of `pipeline` that put its object in place."""

@@ -99,6 +99,33 @@ def test_a_finished_run_does_not_replace_a_later_ones_object(tmp_path: Path, kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_driver_that_stood_still_does_not_replace_a_later_runs_object(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = pour(sink_at(tmp_path, kind), [rows(0, 2)], run="a")
+    quick = Pour(sink_at(tmp_path, kind), slow.schema, slow.ref, slow.base, slow.outputs)
+    join = type(slow.sink.format).join  # type: ignore[attr-defined]
+
+    def stand_still(*given: Any) -> None:
+        monkeypatch.setattr(type(given[0]), "join", join)
+        join(*given)
+        quick.commit()
+        pour(sink_at(tmp_path, kind), [rows(5, 9)], run="b").commit()
+
+    monkeypatch.setattr(type(slow.sink.format), "join", stand_still)  # type: ignore[attr-defined]
+    assert slow.commit() == Committed(version=None, rows=2, already=True)
+    assert read(tmp_path, kind) == rows(5, 9)
+    assert sink_at(tmp_path, kind).last_run("cats") == "b"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_of_a_writer_that_died_are_removed_with_the_others(tmp_path: Path, kind: str) -> None:
+    pour(sink_at(tmp_path, kind), [rows(0, 2)], run="a")
+    pour(sink_at(tmp_path, kind), [rows(0, 2)], run="a").commit()
+    assert list((tmp_path / f"cats.{kind}.runs" / "a" / "parts").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_failing_join_leaves_the_old_object(tmp_path: Path, kind: str) -> None:
     pour(sink_at(tmp_path, kind), [rows(0, 2)], run="a").commit()
     run = pour(sink_at(tmp_path, kind), [rows(5, 7), rows(7, 9)], run="b")
