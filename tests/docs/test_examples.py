@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +62,22 @@ def test_yaml_of_the_documentation_loads_and_plans(block: Block, checkout: Path)
         preview(job)
 
 
-def test_overrides_of_the_documentation_fit_an_example(checkout: Path) -> None:
-    loaded = load(checkout / "examples" / "udf.yaml", ["spec.errors.maxRate=0.5"])
-    assert loaded.job().pipeline.spec.errors.max_rate == 0.5
+@pytest.mark.usefixtures("done")
+@pytest.mark.parametrize(
+    "line",
+    sorted(
+        {
+            line
+            for block in blocks("console")
+            for line in block.text.splitlines()
+            if re.match(r"\$ lancemill (plan|run) examples/", line)
+        }
+    ),
+)
+def test_overrides_of_the_documentation_fit_their_example(line: str, checkout: Path) -> None:
+    _, _, _, manifest, *rest = shlex.split(line)
+    overrides = [value for option, value in pairwise(rest) if option == "--set"]
+    preview(load(checkout / manifest, overrides).job())
 
 
 @pytest.mark.usefixtures("done")
