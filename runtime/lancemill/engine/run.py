@@ -162,13 +162,13 @@ class RunInProgress:
             summaries = summarise(self.prepared.pipeline, staged)
             self.head = staged.head(HEAD)
             self._stop_if_asked()
+            if self.options.sample:
+                return self._sampled(snapshot, outputs, base, validations, summaries)
+            self.ledger.still_mine()
+            committed = self.sink.commit(self.ref, outputs, self.plan.output, base)
         except LancemillError:
             self.sink.discard((), base)  # of the staging only: the shards are kept
             raise
-        if self.options.sample:
-            return self._sampled(snapshot, outputs, base, validations, summaries)
-        self.ledger.still_mine()
-        committed = self.sink.commit(self.ref, outputs, self.plan.output, base)
         return self._conclude(committed, record, validations, summaries)
 
     def _record(self) -> dict[str, Any]:

@@ -33,6 +33,10 @@ log = logging.getLogger(__name__)
 
 IO_CALLS = 8
 """Calls of an IO-bound operation that run at once; the operation itself bounds its requests."""
+CALL_BYTES = 8 << 20
+"""What a call of an IO-bound operation should bring in at most, once its rows' size is known."""
+FIRST_ROWS = 2
+"""Rows of its first calls, of which nothing is known: a row may be a film."""
 SOURCE_STAGE = "source"
 
 
@@ -177,6 +181,8 @@ class Worker:
         task = _StepTask(
             bound, applied, tuple(keep), self._policy, self._budget, counters, self._meter
         )
+        if bound.bound_by == "io":
+            chunks = portions(chunks, task.gauge)
         return lane(chunks, task, pool, window, counters)
 
 
@@ -216,6 +222,38 @@ def regroup(chunks: Iterator[Chunk], rows: int) -> Iterator[Chunk]:
         yield join(waiting)
 
 
+class Gauge:
+    """Bytes that a row of an operation makes, learnt from its calls; quick to believe in more."""
+
+    def __init__(self) -> None:
+        self._bytes_per_row: float | None = None
+        self._lock = threading.Lock()
+
+    def note(self, rows: int, size: int) -> None:
+        """A call made `size` bytes of `rows` rows."""
+        new = size / rows
+        with self._lock:
+            old = new if self._bytes_per_row is None else self._bytes_per_row
+            self._bytes_per_row = max(new, 0.8 * old + 0.2 * new)
+
+    @property
+    def rows(self) -> int:
+        """Rows for the next call."""
+        known = self._bytes_per_row
+        return FIRST_ROWS if known is None else max(1, int(CALL_BYTES / max(known, 1.0)))
+
+
+def portions(chunks: Iterator[Chunk], gauge: Gauge) -> Iterator[Chunk]:
+    """The chunks, cut where a call would bring in too much: an address does not tell the size of
+    what it leads to."""
+    for chunk in chunks:
+        rest = chunk
+        while rest.batch.num_rows > (rows := gauge.rows):
+            head, rest = rest.split(rows)
+            yield head
+        yield rest
+
+
 class _StepTask:
     """An opened operation applied to chunks: retries, set-aside rows, counters."""
 
@@ -236,6 +274,7 @@ class _StepTask:
         self._budget = budget
         self._counters = counters
         self._meter = meter
+        self.gauge = Gauge()
 
     def __call__(self, chunk: Chunk) -> Chunk:
         if chunk.batch.num_rows == 0:
@@ -254,8 +293,9 @@ class _StepTask:
             bytes_out=narrowed.nbytes,
         )
         if self._bound.bound_by == "io":
-            made = [outcome.rows[name].nbytes for name in self._bound.makes]
-            self._meter.advance(bytes_in=sum(made))
+            made = sum(outcome.rows[name].nbytes for name in self._bound.makes)
+            self.gauge.note(chunk.batch.num_rows, made)
+            self._meter.advance(bytes_in=made)
         return replace(result, batch=narrowed)
 
     def _empty(self) -> pa.RecordBatch:

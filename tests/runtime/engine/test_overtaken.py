@@ -109,3 +109,24 @@ def test_an_attempt_overtaken_before_it_publishes_its_listing_leaves_the_other_o
         slow.execute()
     attempt(tmp_path).execute()
     assert keys(tmp_path) == ["a0", "a1", *(f"b{n}" for n in range(10))]
+
+
+def test_an_attempt_overtaken_before_its_commit_leaves_nothing_staged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files(tmp_path, *(f"b{n}" for n in range(10)))
+    slow, quick = attempt(tmp_path), attempt(tmp_path)
+    monkeypatch.setattr(Ledger, "_alive", lambda *_: False)
+    still_mine = Ledger.still_mine
+
+    def stand_still(ledger: Ledger) -> None:
+        monkeypatch.setattr(Ledger, "still_mine", still_mine)
+        quick.execute()
+        still_mine(ledger)
+
+    monkeypatch.setattr(Ledger, "still_mine", stand_still)
+    with pytest.raises(RunConflict, match="taken over"):
+        slow.execute()
+    assert keys(tmp_path) == [f"b{n}" for n in range(10)]
+    versions = (tmp_path / "out.lance" / "_versions").iterdir()
+    assert [path.name for path in versions if path.name.startswith("d")] == []

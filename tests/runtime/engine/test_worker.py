@@ -224,3 +224,28 @@ def test_an_operation_that_cannot_be_closed_does_not_hide_why_the_run_ended(
         run(Rows(100), one, step("b", broken, SCHEMA))
     assert numbers(run(Rows(20), one)) == list(range(20))
     assert "stage 'a' could not be closed: OSError: the device is gone" in caplog.text
+
+
+def test_calls_of_an_io_operation_get_fewer_rows_where_rows_are_large() -> None:
+    """Objects behind a column of addresses, whose sizes nobody knows beforehand."""
+    schema = SCHEMA.append(pa.field("bytes", pa.large_binary()))
+    calls: list[int] = []
+
+    def fetch(size: int) -> Step:
+        def fetched(batch: pa.RecordBatch) -> Outcome:
+            calls.append(batch.num_rows)
+            return Outcome(batch.append_column("bytes", pa.array([b"x" * size] * len(batch))))
+
+        made = step("fetch", lambda b: widened(fetched(b)), schema, bound_by="io")
+        return replace(made, bound=replace(made.bound, makes=frozenset({"bytes"})))
+
+    def widened(outcome: Outcome) -> Outcome:
+        return Outcome(outcome.rows.cast(schema))
+
+    assert numbers(run(Rows(100, 50), fetch(3 << 20))) == list(range(100))
+    assert sum(calls) == 100
+    assert max(calls) == 2
+    calls.clear()
+    assert numbers(run(Rows(1000, 500), fetch(10))) == list(range(1000))
+    assert sum(calls) == 1000
+    assert max(calls) > 100
