@@ -150,6 +150,15 @@ def test_staged_rows_can_be_queried_and_looked_at(tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_column_that_is_never_null_can_be_looked_at(tmp_path: Path, kind: str) -> None:
+    schema = pa.schema([pa.field("key", pa.string(), nullable=False), ("n", pa.int64())])
+    given = pa.table({"key": ["a", "b"], "n": [1, None]}, schema)
+    staged = pour(sink_at(tmp_path, kind), [given]).stage()
+    assert staged.head(2) == given
+    assert staged.query("select count(key) as n from output").to_pylist() == [{"n": 2}]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_rows_make_an_object_without_rows(tmp_path: Path, kind: str) -> None:
     pour(sink_at(tmp_path, kind), [rows(0, 0)]).commit()
     assert read(tmp_path, kind).num_rows == 0
