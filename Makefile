@@ -33,8 +33,9 @@ bench:           ## peers side by side in one run (an environment of its own)
 	@scripts/setup bench
 	@.venv-bench/bin/python -m benchmarks
 
-crds: setup      ## write crds/*.yaml from the models
+crds: setup      ## write crds/*.yaml and the manifest reference from the models
 	@.venv/bin/python -m lancemill_api.crds crds
+	@.venv/bin/python docs/reference.py
 
 lock:            ## resolve the locks anew from pyproject.toml
 	@scripts/lock

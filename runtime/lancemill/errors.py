@@ -1,14 +1,14 @@
 """What can go wrong, as one tree; each error knows how to tell itself in one line.
 
-    LancemillError
-    ├── ManifestError          the manifest is wrong; nothing ran                  exit 2
-    │   └── PlanError          right by itself, wrong for this source or sink
-    ├── RunError               the run failed; says what is kept                   exit 1
-    │   ├── BudgetExceeded     more rows failed than spec.errors allows
-    │   ├── ValidationFailed   a spec.validate query did not hold
-    │   ├── RunConflict        another process is on this run, or the id means other work
-    │   └── StorageError       a store refused, is missing or cannot be reached
-    └── Interrupted            stopped on request; can be resumed                  exit 130
+LancemillError
+├── ManifestError          the manifest is wrong; nothing ran                  exit 2
+│   └── PlanError          right by itself, wrong for this source or sink
+├── RunError               the run failed; says what is kept                   exit 1
+│   ├── BudgetExceeded     more rows failed than spec.errors allows
+│   ├── ValidationFailed   a spec.validate query did not hold
+│   ├── RunConflict        another process is on this run, or the id means other work
+│   └── StorageError       a store refused, is missing or cannot be reached
+└── Interrupted            stopped on request; can be resumed                  exit 130
 """
 
 from __future__ import annotations

@@ -6,20 +6,25 @@ from typing import Annotated
 
 import typer
 
+from lancemill.cli.target import target_of
 from lancemill.cli.validate import Json
 
 
 def doctor(
     dataset: Annotated[
         str | None,
-        typer.Argument(help="Also try the store of this path or URI (a small object is written)."),
+        typer.Argument(
+            help="Also try the store of this path, URI or manifest (a small object is written)."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Say what is installed and what works."""
+    from lancemill.cli.told import telling
     from lancemill.engine.health import checks
 
-    found = checks(dataset)
+    with telling(json):
+        found = checks(target_of(dataset) if dataset is not None else None)
     if json:
         import json as encoder
         from dataclasses import asdict

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lancemill.cli.runs import Dataset
+from lancemill.cli.target import Dataset, target_of
 from lancemill.cli.validate import Json
 
 app = typer.Typer(help="Rows that were set aside.", no_args_is_help=True, rich_markup_mode=None)
@@ -31,14 +31,15 @@ def list_rows(
     with telling(json):
         from lancemill.tables.quarantine import read
 
-        found = read(f"{dataset}.quarantine", run=run, reason=reason, limit=limit)
+        uri, storage = target_of(dataset)
+        found = read(f"{uri}.quarantine", run=run, reason=reason, limit=limit, storage=storage)
         if json:
             import json as encoder
 
             typer.echo(encoder.dumps(list(found.rows), default=str))
             return
         if not found.total:
-            typer.echo(f"nothing of {dataset} was set aside")
+            typer.echo(f"nothing of {uri} was set aside")
             return
         from lancemill.cli.columns import table_lines
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
+from lancemill.cli.target import Dataset, target_of
 from lancemill.cli.validate import Json
-
-Dataset = Annotated[str, typer.Argument(help="The dataset's path or URI.", show_default=False)]
 
 
 def runs(dataset: Dataset, json: Json = False) -> None:
@@ -19,14 +16,15 @@ def runs(dataset: Dataset, json: Json = False) -> None:
         from lancemill.engine.history import history
         from lancemill.storage import open_store
 
-        found = history(open_store(f"{dataset}.runs"))
+        uri, storage = target_of(dataset)
+        found = history(open_store(f"{uri}.runs", storage))
         if json:
             import json as encoder
 
             typer.echo(encoder.dumps([one.to_json() for one in found]))
             return
         if not found:
-            typer.echo(f"no runs of {dataset}")
+            typer.echo(f"no runs of {uri}")
             return
         from lancemill.cli.columns import table_lines
 

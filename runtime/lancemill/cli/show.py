@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lancemill.cli.runs import Dataset
+from lancemill.cli.target import Dataset, target_of
 from lancemill.cli.validate import Json
 
 
@@ -15,7 +15,7 @@ def show(dataset: Dataset, json: Json = False) -> None:
     with telling(json):
         from lancemill.tables.show import describe
 
-        found = describe(dataset)
+        found = describe(*target_of(dataset))
         if json:
             import json as encoder
 

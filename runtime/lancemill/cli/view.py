@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lancemill.cli.runs import Dataset
+from lancemill.cli.target import Dataset, target_of
 
 
 def view(
@@ -28,11 +29,10 @@ def view(
         from lancemill.report.sheet import make_sheet, terminal_table, write_sheet
         from lancemill.tables.rows import read_rows
 
-        table, about = read_rows(dataset, start=start, rows=rows, version=version)
-        name = Path(dataset.rstrip("/")).name
+        uri, storage = target_of(dataset)
+        table, about = read_rows(uri, start=start, rows=rows, version=version, storage=storage)
+        name = Path(uri.rstrip("/")).name
         sheet = make_sheet(table, name, about, first_row=start)
-        import sys
-
         rich_console(sys.stdout).print(terminal_table(sheet))
         if any(card.pictures for card in sheet.cards):
             place = output or Path(f"{name}.html")

@@ -20,8 +20,8 @@ class Check:
     detail: str
 
 
-def checks(dataset: str | None = None) -> list[Check]:
-    """Every check; `dataset` is a place whose store is tried as well."""
+def checks(place: tuple[str, object | None] | None = None) -> list[Check]:
+    """Every check; `place` (a uri and its storage block) is a store to be tried as well."""
     from lancemill.engine.context import usable_cores
 
     python = f"{platform.python_version()}, {platform.system()} {platform.machine()}"
@@ -31,8 +31,8 @@ def checks(dataset: str | None = None) -> list[Check]:
         *_required(),
         *_optional(),
     ]
-    if dataset is not None:
-        found.append(_tried("store", lambda: _store(dataset)))
+    if place is not None:
+        found.append(_tried("store", lambda: _store(*place)))
     return found
 
 
@@ -50,7 +50,7 @@ def _optional() -> Iterator[Check]:
         try:
             yield Check(name, True, f"{package} {version(package)}")
         except PackageNotFoundError:
-            yield Check(name, None, f"install lancemill[{name}] to use it")
+            yield Check(name, None, f"optional: lancemill[{name}]")
 
 
 def _tried(name: str, use: Callable[[], str]) -> Check:
@@ -107,9 +107,9 @@ def _onnxruntime() -> str:
     )
 
 
-def _store(uri: str) -> str:
+def _store(uri: str, storage: object | None) -> str:
     from lancemill.storage import open_store, probe_conditional_put
 
-    if not probe_conditional_put(open_store(uri)):
+    if not probe_conditional_put(open_store(uri, storage)):
         raise RuntimeError(f"{uri}: the store overwrites where it is asked not to (If-None-Match)")
     return f"{uri}: written, read and deleted; conditional put works"

@@ -14,7 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from lancemill.errors import Mistake, PlanError
+from lancemill.engine.context import local_context
+from lancemill.errors import ManifestError, Mistake, PlanError
+from lancemill.manifest import Job
 from lancemill.ops.operation import WorkerContext
 from lancemill.plan.build import build, parts_of
 from lancemill.plan.step import Plan
@@ -35,6 +37,15 @@ class Prepared:
     source: Source
     sink: Sink
     context: WorkerContext
+
+
+def prepare_job(job: Job) -> Prepared:
+    """A job of a manifest file, prepared for this machine; errors name the file."""
+    try:
+        return prepare(job.pipeline, job.datasets, job.base, local_context(job))
+    except ManifestError as error:
+        error.source = error.source or job.source
+        raise
 
 
 def prepare(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 
-from lancemill.engine.context import local_context
-from lancemill.engine.prepare import Prepared, prepare
+from lancemill.engine.prepare import Prepared, prepare_job
 from lancemill.manifest import Job
 from lancemill.plan.explain import Facts, to_json, to_text
 from lancemill.plan.segments import target_shard_bytes
@@ -33,7 +32,7 @@ class Preview:
 
 def preview(job: Job, *, listing: bool = True) -> Preview:
     """Plan a job; with `listing` the source is listed too, for counts and bytes."""
-    prepared = prepare(job.pipeline, job.datasets, job.base, local_context(job))
+    prepared = prepare_job(job)
     if not listing:
         return preview_of(prepared, None)
     with tempfile.TemporaryDirectory(prefix="lancemill-plan-") as folder:

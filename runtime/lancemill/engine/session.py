@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from lancemill.engine.context import local_context
 from lancemill.engine.page import write_page
-from lancemill.engine.prepare import prepare
+from lancemill.engine.prepare import prepare_job
 from lancemill.engine.run import RunInProgress, RunOptions, Watcher
 from lancemill.errors import Interrupted, LancemillError, ManifestError, RunConflict
 from lancemill.manifest import Job
@@ -27,9 +26,7 @@ def run_job(
 
     Raises ManifestError and StorageError for what is found before the run begins.
     """
-    context = local_context(job)
-    prepared = prepare(job.pipeline, job.datasets, job.base, context)
-    run = RunInProgress(prepared, replace(options, manifest=job.text), watcher)
+    run = RunInProgress(prepare_job(job), replace(options, manifest=job.text), watcher)
     with _interruptible(run, watcher):
         try:
             summary = run.execute()

@@ -156,7 +156,8 @@ def _labelled(summary: RunSummary) -> list[str]:
         lines.append(f"go on:   {summary.remedy}")
     if summary.report:
         lines.append(f"report:  {summary.report}")
-    if summary.set_aside and summary.dataset:
+    committed = summary.result == "succeeded" and summary.estimate is None
+    if summary.set_aside and summary.dataset and committed:
         label = f"why {figures.count(summary.set_aside)}:".ljust(9)
         lines.append(f"{label}lancemill quarantine list {summary.dataset}")
     return lines

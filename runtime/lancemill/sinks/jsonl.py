@@ -43,7 +43,7 @@ class JsonlFormat(Format):
                 json_values.from_json([line[one.name] for line in lines], one.type)
                 for one in fields
             ]
-            yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+            yield pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
     def join(
         self, stream: Stream, parts: Sequence[Location], schema: pa.Schema, run: RunRef

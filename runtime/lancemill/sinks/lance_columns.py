@@ -45,16 +45,10 @@ class AddColumnsSink(LanceSink):
         return columns.missing(named)
 
     def fit(self, schema: pa.Schema) -> list[Mistake]:
-        there, named = self.target_schema(), self.target.columns
+        there = self.target_schema()
         made = [name for name in schema.names if name != ROWID]
         if there is None:
             mistakes = [Mistake("", f"{self.uri} does not exist: addColumns adds to a dataset")]
-        elif named is None:
-            new = [name for name in made if name not in there.names]
-            told = ", ".join(new) or "none"
-            mistakes = [
-                Mistake("columns", f"addColumns needs the columns to add; new ones are: {told}")
-            ]
         else:
             mistakes = fits_new(schema, self.target.blobs, "blobs")
             mistakes += self._fit_named(schema, there, made)
