@@ -219,7 +219,7 @@ def test_an_operation_that_cannot_be_closed_does_not_hide_why_the_run_ended(
             raise OSError("the device is gone")
 
     one = step("a", same, SCHEMA)
-    one = replace(one, bound=replace(one.bound, open=lambda _: Stuck(same)))
+    one = replace(one, bound=replace(one.done, open=lambda _: Stuck(same)))
     with pytest.raises(RunError, match="the model is gone"):
         run(Rows(100), one, step("b", broken, SCHEMA))
     assert numbers(run(Rows(20), one)) == list(range(20))
@@ -237,7 +237,7 @@ def test_calls_of_an_io_operation_get_fewer_rows_where_rows_are_large() -> None:
             return Outcome(batch.append_column("bytes", pa.array([b"x" * size] * len(batch))))
 
         made = step("fetch", lambda b: widened(fetched(b)), schema, bound_by="io")
-        return replace(made, bound=replace(made.bound, makes=frozenset({"bytes"})))
+        return replace(made, bound=replace(made.done, makes=frozenset({"bytes"})))
 
     def widened(outcome: Outcome) -> Outcome:
         return Outcome(outcome.rows.cast(schema))
