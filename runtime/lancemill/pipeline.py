@@ -198,9 +198,9 @@ class Pipeline:
         quiet: bool = False,
     ) -> RunSummary:
         """Run on this machine; raises nothing for a failed run: look at `summary.result`."""
-        from lancemill.report.console import Console
         from lancemill.engine.run import RunOptions
         from lancemill.engine.session import run_job
+        from lancemill.report.console import Console
 
         options = RunOptions(run=resume, resume=resume is not None, limit=limit, sample=sample)
         with Console("quiet" if quiet else "plain") as console:

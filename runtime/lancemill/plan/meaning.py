@@ -53,7 +53,10 @@ def _plain(model: Any) -> dict[str, Any]:
 
 def _without_tuning(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {k: _without_tuning(v) for k, v in value.items() if k not in TUNING}
+        # What a user's own function is given has the user's names, whatever they are.
+        return {
+            k: v if k == "args" else _without_tuning(v) for k, v in value.items() if k not in TUNING
+        }
     if isinstance(value, list):
         return [_without_tuning(one) for one in value]
     return value

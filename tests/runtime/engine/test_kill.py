@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from support.killing import command, moments, run_and_kill
 
 MANIFEST = """\

@@ -145,6 +145,16 @@ def test_what_says_how_is_not_part_of_the_meaning_and_what_says_what_is() -> Non
     assert meaning("column: uri, maxBytes: 1Mi", 224) != plain
 
 
+def test_arguments_of_a_function_are_part_of_the_meaning_whatever_they_are_called() -> None:
+    def meaning(args: str) -> str:
+        manifest = pipeline(
+            f"{{name: tag, udf: {{entrypoint: 'm:f', schema: {{s: string}}, args: {{{args}}}}}}}"
+        )
+        return hash_of(meaning_of(manifest, build(manifest, OBJECTS), None))
+
+    assert meaning("timeout: 1") != meaning("timeout: 2")
+
+
 def test_the_difference_of_two_meanings_names_the_field() -> None:
     before = {"stages": [{"width": 224}], "sink": {"uri": "a"}}
     after = {"stages": [{"width": 225}], "sink": {"uri": "a", "mode": "upsert"}}
