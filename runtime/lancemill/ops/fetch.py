@@ -33,7 +33,7 @@ from lancemill_api.quantities import byte_size, seconds
 BINARY_LIMIT = 2**31 - 1
 """Bytes that the values of one Arrow `binary` array can hold together."""
 USUAL_MAX_BYTES = 64 << 20
-"""Up to here the worker's chunks (32 rows) stay below BINARY_LIMIT by themselves."""
+"""Up to here the worker's chunks (16 rows) stay below BINARY_LIMIT by themselves."""
 
 Result = Payload | RetrievalError | None
 
