@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 from argparse import Namespace
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks import case
@@ -24,6 +25,9 @@ def prepare(given: Namespace) -> case.Job:
     import simplejpeg  # noqa: F401
 
     from lancemill.cli.main import main
+
+    for module in ("lancemill.engine.session", "lancemill.manifest", "lancemill_api.manifest"):
+        import_module(module)
 
     uri = case.dataset(given.out.resolve())
     overrides = [f"spec.sink.lance.uri={uri}", *source(given)]

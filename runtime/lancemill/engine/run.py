@@ -257,18 +257,23 @@ class RunInProgress:
         self.watcher.start(f"{self.plan.pipeline} · run {self.run}", meter)
         if finished:
             self.watcher.event(f"{len(finished)} of {len(shards)} shards are done already")
-        with Worker(
-            self.plan, self.prepared.context, policy_of(errors), budget, meter
-        ) as self._worker:
+        if todo:  # else nothing need be opened, no model be loaded
+            self._work_on(todo, snapshot, base, budget, meter)
+        if len(self.results) < len(shards):
+            self._interrupted = True
+        self._stop_if_asked()
+
+    def _work_on(
+        self, todo: Sequence[Shard], snapshot: Snapshot, base: Any, budget: Budget, meter: Meter
+    ) -> None:
+        policy = policy_of(self.prepared.pipeline.spec.errors)
+        with Worker(self.plan, self.prepared.context, policy, budget, meter) as self._worker:
             if self._interrupted:
                 self._worker.stop(STOP_WITHIN_S)
             writer = self.sink.writer(self.plan.output, base)
             engine = LocalEngine(self._worker, writer, meter)
             for result in engine.run(snapshot, iter(todo)):
                 self._finish(replace(result, attempt=self.ledger.attempt), base)
-        if len(self.results) < len(shards):
-            self._interrupted = True
-        self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         if self._interrupted:

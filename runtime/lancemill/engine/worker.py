@@ -15,17 +15,19 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lancemill.engine.chunk import Chunk, RowFault, join
-from lancemill.engine.faults import Budget, FaultPolicy, failed_run
+from lancemill.engine.chunk import Chunk
+from lancemill.engine.faults import Budget, FaultPolicy
 from lancemill.engine.lane import lane
 from lancemill.engine.progress import Meter, StageCounters
-from lancemill.ops.operation import Applied, Bound, Fault, Outcome, WorkerContext
+from lancemill.engine.sizing import portions, regroup
+from lancemill.engine.task import StepTask
+from lancemill.ops.operation import Applied, Bound, WorkerContext
 from lancemill.plan.step import Plan
 from lancemill.sources.source import Shard, Snapshot
 
@@ -33,10 +35,6 @@ log = logging.getLogger(__name__)
 
 IO_CALLS = 8
 """Calls of an IO-bound operation that run at once; the operation itself bounds its requests."""
-CALL_BYTES = 8 << 20
-"""What a call of an IO-bound operation should bring in at most, once its rows' size is known."""
-FIRST_ROWS = 2
-"""Rows of its first calls, of which nothing is known: a row may be a film."""
 SOURCE_STAGE = "source"
 
 
@@ -178,7 +176,7 @@ class Worker:
         counters.queue_capacity = window
         if bound.batch_rows is not None:
             chunks = regroup(chunks, bound.batch_rows)
-        task = _StepTask(
+        task = StepTask(
             bound, applied, tuple(keep), self._policy, self._budget, counters, self._meter
         )
         if bound.bound_by == "io":
@@ -197,162 +195,3 @@ def _close(applied: Applied, stage: str) -> None:
         applied.close()
     except Exception as error:
         log.warning("stage '%s' could not be closed: %s: %s", stage, type(error).__name__, error)
-
-
-def regroup(chunks: Iterator[Chunk], rows: int) -> Iterator[Chunk]:
-    """Chunks of exactly `rows` rows, but for a shard's last ones."""
-    waiting: list[Chunk] = []
-    count = 0
-    for chunk in chunks:
-        if chunk.last:
-            if waiting:
-                yield join(waiting)
-            waiting, count = [], 0
-            yield chunk
-            continue
-        waiting.append(chunk)
-        count += chunk.batch.num_rows
-        while count >= rows:
-            whole = join(waiting)
-            head, rest = whole.split(rows)
-            yield head
-            count -= rows
-            waiting = [rest] if rest.batch.num_rows or rest.rows_in else []
-    if waiting:
-        yield join(waiting)
-
-
-class Gauge:
-    """Bytes that a row of an operation makes, learnt from its calls; quick to believe in more."""
-
-    def __init__(self) -> None:
-        self._bytes_per_row: float | None = None
-        self._lock = threading.Lock()
-
-    def note(self, rows: int, size: int) -> None:
-        """A call made `size` bytes of `rows` rows."""
-        new = size / rows
-        with self._lock:
-            old = new if self._bytes_per_row is None else self._bytes_per_row
-            self._bytes_per_row = max(new, 0.8 * old + 0.2 * new)
-
-    @property
-    def rows(self) -> int:
-        """Rows for the next call."""
-        known = self._bytes_per_row
-        return FIRST_ROWS if known is None else max(1, int(CALL_BYTES / max(known, 1.0)))
-
-
-def portions(chunks: Iterator[Chunk], gauge: Gauge) -> Iterator[Chunk]:
-    """The chunks, cut where a call would bring in too much: an address does not tell the size of
-    what it leads to."""
-    for chunk in chunks:
-        rest = chunk
-        while rest.batch.num_rows > (rows := gauge.rows):
-            head, rest = rest.split(rows)
-            yield head
-        yield rest
-
-
-class _StepTask:
-    """An opened operation applied to chunks: retries, set-aside rows, counters."""
-
-    def __init__(
-        self,
-        bound: Bound,
-        applied: Applied,
-        keep: tuple[str, ...],
-        policy: FaultPolicy,
-        budget: Budget,
-        counters: StageCounters,
-        meter: Meter,
-    ) -> None:
-        self._bound = bound
-        self._applied = applied
-        self._keep = keep
-        self._policy = policy
-        self._budget = budget
-        self._counters = counters
-        self._meter = meter
-        self.gauge = Gauge()
-
-    def __call__(self, chunk: Chunk) -> Chunk:
-        if chunk.batch.num_rows == 0:
-            return replace(chunk, batch=self._narrow(self._empty()))
-        with self._counters.working():
-            outcome = self._applied(chunk.batch)
-            if outcome.faults:
-                outcome = self._retry(chunk, outcome)
-            result = self._settle(chunk, outcome)
-        narrowed = self._narrow(result.batch)
-        self._counters.add(
-            rows_in=chunk.batch.num_rows,
-            rows_out=narrowed.num_rows,
-            faults=len(outcome.faults),
-            bytes_in=chunk.batch.nbytes,
-            bytes_out=narrowed.nbytes,
-        )
-        if self._bound.bound_by == "io":
-            made = sum(outcome.rows[name].nbytes for name in self._bound.makes)
-            self.gauge.note(chunk.batch.num_rows, made)
-            self._meter.advance(bytes_in=made)
-        return replace(result, batch=narrowed)
-
-    def _empty(self) -> pa.RecordBatch:
-        return pa.RecordBatch.from_pylist([], self._bound.schema)
-
-    def _narrow(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        return batch if tuple(batch.schema.names) == self._keep else batch.select(list(self._keep))
-
-    def _retry(self, chunk: Chunk, outcome: Outcome) -> Outcome:
-        """Applies the operation again to rows that a rule gives further attempts."""
-        if self._bound.shape != "map":
-            return outcome
-        for attempt in range(1, max((r.attempts for r in self._policy.rules), default=1)):
-            again = []
-            pause = 0.0
-            for fault in outcome.faults:
-                rule = self._policy.rule_for(fault)
-                if rule.action == "retry" and attempt < rule.attempts:
-                    again.append(fault.row)
-                    pause = max(pause, rule.backoff * 2 ** (attempt - 1))
-            if not again:
-                break
-            time.sleep(pause)
-            outcome = _replaced(outcome, again, self._applied(chunk.batch.take(pa.array(again))))
-        return outcome
-
-    def _settle(self, chunk: Chunk, outcome: Outcome) -> Chunk:
-        """Decides what becomes of faulty rows: set aside, kept with a null, or the run's end."""
-        settled: list[RowFault] = []
-        drop: list[int] = []
-        for fault in outcome.faults:
-            action = self._policy.final_action(self._policy.rule_for(fault))
-            if action == "null" and self._bound.shape != "map":
-                action = "quarantine"  # which rows it would have given is not known
-            key = chunk.key[fault.row].as_py()
-            if action == "fail":
-                raise failed_run(fault, key)
-            position = int(chunk.position[fault.row])
-            settled.append(
-                RowFault(position, key, fault.stage, fault.reason, fault.message, action)
-            )
-            if action == "quarantine":
-                drop.append(fault.row)
-        if settled:
-            for fault in outcome.faults:
-                self._meter.set_aside(fault.reason)
-            self._budget.charge([(fault.reason, fault.message) for fault in outcome.faults])
-        return chunk.after(outcome, tuple(settled), drop)
-
-
-def _replaced(outcome: Outcome, rows: list[int], again: Outcome) -> Outcome:
-    """`outcome` with the given rows replaced by what a further attempt made of them."""
-    both = pa.Table.from_batches([outcome.rows, again.rows])
-    order = np.arange(outcome.rows.num_rows, dtype=np.int64)
-    order[rows] = outcome.rows.num_rows + np.arange(len(rows), dtype=np.int64)
-    batch = both.take(pa.array(order)).combine_chunks().to_batches()[0]
-    tried = set(rows)
-    kept = [fault for fault in outcome.faults if fault.row not in tried]
-    new = [Fault(rows[f.row], f.stage, f.reason, f.message) for f in again.faults]
-    return Outcome(batch, tuple(sorted((*kept, *new), key=lambda fault: fault.row)))

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from lancemill.engine.chunk import Chunk
 from lancemill.engine.faults import Budget, FaultPolicy, Rule
 from lancemill.engine.progress import Meter
-from lancemill.engine.worker import SOURCE_STAGE, Worker, regroup
+from lancemill.engine.sizing import regroup
+from lancemill.engine.worker import SOURCE_STAGE, Worker
 from lancemill.errors import BudgetExceeded, RunError
 from lancemill.ops.operation import Fault, Outcome, WorkerContext
 from lancemill.plan.step import Step
