@@ -28,46 +28,46 @@ class StepTask:
         counters: StageCounters,
         meter: Meter,
     ) -> None:
-        self._bound = bound
+        self.bound = bound
         self._applied = applied
         self._keep = keep
         self._policy = policy
         self._budget = budget
-        self._counters = counters
+        self.counters = counters
         self._meter = meter
         self.gauge = Gauge()
 
     def __call__(self, chunk: Chunk) -> Chunk:
         if chunk.batch.num_rows == 0:
             return replace(chunk, batch=self._narrow(self._empty()))
-        with self._counters.working():
+        with self.counters.working():
             outcome = self._applied(chunk.batch)
             if outcome.faults:
                 outcome = self._retry(chunk, outcome)
             result = self._settle(chunk, outcome)
         narrowed = self._narrow(result.batch)
-        self._counters.add(
+        self.counters.add(
             rows_in=chunk.batch.num_rows,
             rows_out=narrowed.num_rows,
             faults=len(outcome.faults),
             bytes_in=chunk.batch.nbytes,
             bytes_out=narrowed.nbytes,
         )
-        if self._bound.bound_by == "io":
-            made = sum(outcome.rows[name].nbytes for name in self._bound.makes)
+        if self.bound.bound_by == "io" or self.bound.operation == "fetch":
+            made = sum(outcome.rows[name].nbytes for name in self.bound.makes)
             self.gauge.note(chunk.batch.num_rows, made)
             self._meter.advance(bytes_in=made)
         return replace(result, batch=narrowed)
 
     def _empty(self) -> pa.RecordBatch:
-        return pa.RecordBatch.from_pylist([], self._bound.schema)
+        return pa.RecordBatch.from_pylist([], self.bound.schema)
 
     def _narrow(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         return batch if tuple(batch.schema.names) == self._keep else batch.select(list(self._keep))
 
     def _retry(self, chunk: Chunk, outcome: Outcome) -> Outcome:
         """Applies the operation again to rows that a rule gives further attempts."""
-        if self._bound.shape != "map":
+        if self.bound.shape != "map":
             return outcome
         for attempt in range(1, max((r.attempts for r in self._policy.rules), default=1)):
             again = []
@@ -89,7 +89,7 @@ class StepTask:
         drop: list[int] = []
         for fault in outcome.faults:
             action = self._policy.final_action(self._policy.rule_for(fault))
-            if action == "null" and self._bound.shape != "map":
+            if action == "null" and self.bound.shape != "map":
                 action = "quarantine"  # which rows it would have given is not known
             key = chunk.key[fault.row].as_py()
             if action == "fail":

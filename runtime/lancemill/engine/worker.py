@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +51,7 @@ def pace_of(plan: Plan) -> Pace:
     """Small chunks where rows are pictures, large ones where they are text and numbers."""
     heavy = {"fetch", "decode", "infer", "udf"}
     if any(part.operation in heavy for step in plan.steps for part in step.parts):
-        return Pace(rows=16)
+        return Pace(rows=16 if plan.local_uris is None else 32)
     return Pace(rows=2048, bytes=32 << 20)
 
 
@@ -105,8 +106,10 @@ class Worker:
             self._read(snapshot, shards, source), _same, self._pool(1, "read"), 2, source
         )
         self._stack.callback(chunks.close)
-        for index, step in enumerate(self._plan.steps):
-            chunks = self._step(chunks, step.done, self._plan.keeps[index + 1])
+        keeps = self._plan.keeps[1:]
+        for together in lanes_of([step.done for step in self._plan.steps]):
+            tasks = [self._task(self._plan.steps[at].done, keeps[at]) for at in together]
+            chunks = self._lane(chunks, tasks)
             self._stack.callback(chunks.close)
         return chunks
 
@@ -158,30 +161,58 @@ class Worker:
         nothing = np.empty(0, np.int64)
         return Chunk(shard, empty, nothing, pa.array([], pa.string()), last=True)
 
-    def _step(
-        self, chunks: Iterator[Chunk], bound: Bound, keep: Sequence[str]
-    ) -> Generator[Chunk, None, None]:
-        counters = self._meter.stage(bound.stage)
+    def _task(self, bound: Bound, keep: Sequence[str]) -> StepTask:
         applied = bound.open(self._context)
         self._stack.callback(_close, applied, bound.stage)
-        pool: Executor
-        if bound.serial:
-            counters.workers, window, pool = 1, 2, self._pool(1, bound.stage)
-        elif bound.bound_by == "io":
-            counters.workers = IO_CALLS
-            window, pool = IO_CALLS, self._pool(IO_CALLS, bound.stage)
-        else:
-            counters.workers = self._context.cores
-            window, pool = self._context.cores + 1, self._cpu
-        counters.queue_capacity = window
-        if bound.batch_rows is not None:
-            chunks = regroup(chunks, bound.batch_rows)
-        task = StepTask(
+        counters = self._meter.stage(bound.stage)
+        return StepTask(
             bound, applied, tuple(keep), self._policy, self._budget, counters, self._meter
         )
+
+    def _lane(
+        self, chunks: Iterator[Chunk], tasks: Sequence[StepTask]
+    ) -> Generator[Chunk, None, None]:
+        first, bound = tasks[0], tasks[0].bound
+        pool: Executor
+        if bound.serial:
+            workers, window, pool = 1, 2, self._pool(1, bound.stage)
+        elif bound.bound_by == "io":
+            workers, window, pool = IO_CALLS, IO_CALLS, self._pool(IO_CALLS, bound.stage)
+        else:
+            workers, window, pool = self._context.cores, self._context.cores + 1, self._cpu
+        for task in tasks:
+            task.counters.workers = workers
+        first.counters.queue_capacity = window
+        if bound.batch_rows is not None:
+            chunks = regroup(chunks, bound.batch_rows)
         if bound.bound_by == "io":
-            chunks = portions(chunks, task.gauge)
-        return lane(chunks, task, pool, window, counters)
+            chunks = portions(chunks, first.gauge)
+        return lane(chunks, partial(_in_turn, tasks), pool, window, first.counters)
+
+
+def lanes_of(bounds: Sequence[Bound]) -> list[list[int]]:
+    """Which steps share a lane: neighbours that compute, one behind the other in one thread.
+
+    What one step made is still in the core's cache when the next one reads it.
+    """
+    lanes: list[list[int]] = []
+    for index, bound in enumerate(bounds):
+        joins = lanes and all(_computes(one) for one in (bounds[index - 1], bound))
+        if joins and bound.batch_rows is None:
+            lanes[-1].append(index)
+        else:
+            lanes.append([index])
+    return lanes
+
+
+def _computes(bound: Bound) -> bool:
+    return bound.bound_by == "cpu" and not bound.serial
+
+
+def _in_turn(tasks: Sequence[StepTask], chunk: Chunk) -> Chunk:
+    for task in tasks:
+        chunk = task(chunk)
+    return chunk
 
 
 def _same(chunk: Chunk) -> Chunk:

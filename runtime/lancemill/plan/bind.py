@@ -57,6 +57,9 @@ def _bind_step(step: Step, schema: pa.Schema, plan: Plan) -> Bound:
         (part,) = step.parts
         module = importlib.import_module(f"lancemill.ops.{part.operation}")
         bound = module.bind(part.spec, schema, part.place, plan.resolved.get(part.place.stage))
+    if step.operation == "fetch" and plan.local_uris in bound.reads:
+        # Reading a file is copying, not waiting: it belongs to the thread that goes on with it.
+        bound = replace(bound, bound_by="cpu")
     # The stage's own name for what is seen of it, whatever an operation calls itself.
     bound = replace(bound, stage=step.name)
     if step.placement.batch_size is not None:

@@ -42,11 +42,19 @@ def build(
         steps=tuple(_step(index, stage) for index, stage in enumerate(pipeline.spec.stages)),
         resolved=dict(resolved or {}),
         key=next((name for name in KEY_COLUMNS if name in source.names), None),
+        local_uris=_local_uris(pipeline),
     )
     try:
         return optimise(bind_plan(plan))
     except PlanError as error:
         raise PlanError(_in_sink(mistake, sink_kind) for mistake in error.mistakes) from None
+
+
+def _local_uris(pipeline: MultimodalPipeline) -> str | None:
+    objects = pipeline.spec.source.objects
+    if objects is None or ("://" in objects.uri and not objects.uri.startswith("file:")):
+        return None
+    return "uri"
 
 
 def sink_of(pipeline: MultimodalPipeline) -> tuple[str, Any]:

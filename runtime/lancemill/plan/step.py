@@ -75,6 +75,8 @@ class Plan:
     """By stage: facts that needed IO, such as a model's signature."""
     key: str | None = None
     """The source column that names a row to a person."""
+    local_uris: str | None = None
+    """The source column whose URIs all name files of this machine, where there is one."""
 
     @property
     def reads(self) -> tuple[str, ...]:
