@@ -27,6 +27,10 @@ from lancemill.media.types import Pixels
 
 Quality = Literal["fast", "exact"]
 
+LEAST_WEIGHT = 0.08
+"""A weight at the filter's end that is smaller goes to its neighbour: two taps less to compute, and
+nothing lost (53.4 dB with them, 53.3 without, against the exact filter; 47.6 worst, both)."""
+
 LONGEST_TRIANGLE = 12
 """Reductions up to which one side alone is left to the filter: halving both sides is vector code
 in OpenCV, halving one is not, and costs more than a filter of twice the length."""
@@ -132,7 +136,11 @@ def _triangle(reduction: float) -> npt.NDArray[np.float64]:
     """
     reach = max(0, ceil(reduction) - 1)
     weights = 1 - np.abs(np.arange(-reach, reach + 1)) / max(reduction, 1)
-    units = np.round(weights / weights.sum() * 256)
+    weights /= weights.sum()
+    while reach > 1 and weights[0] < LEAST_WEIGHT:
+        weights[[1, -2]] += weights[0]
+        weights, reach = weights[1:-1], reach - 1
+    units = np.round(weights * 256)
     units[reach] += 256 - units.sum()
     scaled: npt.NDArray[np.float64] = units / 256
     return scaled

@@ -7,14 +7,15 @@ without a fault.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from lancemill.errors import RunError
-from lancemill.ops.local_files import read_files
+from lancemill.ops.local_files import Payload, read_files
 from lancemill.ops.operation import (
     Bound,
     Fault,
@@ -27,8 +28,10 @@ from lancemill.ops.operation import (
     with_columns,
 )
 from lancemill.ops.retrieval import RetrievalError
-from lancemill.ops.retriever import Limits, Payload, Retriever, Surroundings
 from lancemill_api.quantities import byte_size, seconds
+
+if TYPE_CHECKING:
+    from lancemill.ops.retriever import Retriever, Surroundings
 
 BINARY_LIMIT = 2**31 - 1
 """Bytes that the values of one Arrow `binary` array can hold together."""
@@ -73,35 +76,50 @@ class Fetch:
         self._into = spec.into
         self._schema = schema
         self._stage = stage
-        self._base = context.base
-        self._limits = Limits(
-            attempts=spec.attempts,
-            timeout_s=seconds(spec.timeout),
-            max_bytes=byte_size(spec.max_bytes),
-            in_flight=context.io_concurrency,
-        )
-        self._retriever = Retriever(
-            self._limits,
-            allow_private=spec.allow_private_addresses,
-            storage=spec.storage if spec.storage is not None else context.storage,
-            base=context.base,
-            surroundings=surroundings,
-        )
+        self._spec = spec
+        self._context = context
+        self._surroundings = surroundings
+        self._max_bytes = byte_size(spec.max_bytes)
+        self._retriever: Retriever | None = None
+        self._opening = threading.Lock()
 
     def __call__(self, batch: pa.RecordBatch) -> Outcome:
         uris: list[str | None] = batch.column(self._column).to_pylist()
         remote = {row: uri for row, uri in enumerate(uris) if uri is not None and is_remote(uri)}
         local = [None if row in remote else uri for row, uri in enumerate(uris)]
-        files = read_files(local, self._base, self._limits.max_bytes)
+        files = read_files(local, self._context.base, self._max_bytes)
         results: list[Result] = files.found
         if remote:
-            fetched = self._retriever.fetch(list(remote.values()))
+            fetched = self._remote().fetch(list(remote.values()))
             for row, result in zip(remote, fetched, strict=True):
                 results[row] = result
         return self._outcome(batch, results, None if remote else files.whole)
 
     def close(self) -> None:
-        self._retriever.close()
+        if self._retriever is not None:
+            self._retriever.close()
+
+    def _remote(self) -> Retriever:
+        """The retriever, made for the first remote URI: files need no event loop."""
+        from lancemill.ops.retriever import Limits, Retriever
+
+        spec, context = self._spec, self._context
+        with self._opening:
+            if self._retriever is None:
+                limits = Limits(
+                    attempts=spec.attempts,
+                    timeout_s=seconds(spec.timeout),
+                    max_bytes=self._max_bytes,
+                    in_flight=context.io_concurrency,
+                )
+                self._retriever = Retriever(
+                    limits,
+                    allow_private=spec.allow_private_addresses,
+                    storage=spec.storage if spec.storage is not None else context.storage,
+                    base=context.base,
+                    surroundings=self._surroundings,
+                )
+            return self._retriever
 
     def _outcome(
         self, batch: pa.RecordBatch, results: Sequence[Result], whole: memoryview | None
