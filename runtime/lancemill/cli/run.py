@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -66,7 +65,6 @@ def run(
     console = Console("json" if json else "quiet" if quiet else "auto")
     with telling(json), console:
         job = load(manifest, set_ or ()).job(pipeline)
-        gc.freeze()  # what is loaded stays; the collector need not look at it again and again
         summary = run_job(job, options, console, page=report)
         console.stop(summary)
     raise typer.Exit(
