@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +97,7 @@ def _pairs(run: RunInProgress) -> list[Pair]:
 
 
 def _set_aside(run: RunInProgress) -> list[SetAsideRow]:
-    from lancemill.report.contact import thumbnail
-    from lancemill.report.page import SetAsideRow
+    from lancemill.report.page import set_aside_rows
 
     faults = [fault for _, one in sorted(run.results.items()) for fault in one.faults][:SET_ASIDE]
     # What could not be fetched is not asked for again, with all of its attempts and timeouts.
@@ -106,16 +105,9 @@ def _set_aside(run: RunInProgress) -> list[SetAsideRow]:
     there = [fault for fault in faults if fault.stage != fetch]
     pictures = zip(there, _inputs(run, [fault.position for fault in there]), strict=True)
     found = {fault.position: data for fault, (_, data) in pictures}
-    return [
-        SetAsideRow(
-            fault.key,
-            fault.stage,
-            fault.reason,
-            fault.message,
-            thumbnail(found.get(fault.position)),
-        )
-        for fault in faults
-    ]
+    return set_aside_rows(
+        {**asdict(fault), "picture": found.get(fault.position)} for fault in faults
+    )
 
 
 def _inputs(run: RunInProgress, positions: Sequence[int]) -> Iterator[tuple[str, Any]]:
