@@ -1,0 +1,1 @@
+"""The operator: reconciles MultimodalPipeline and LanceDataset into KubeRay clusters."""
