@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from lancemill_api.base import Model
+from lancemill_api.base import Expected, Model
 from lancemill_api.metadata import Metadata
 from lancemill_api.rules import Unique
 from lancemill_api.scalars import Column, TypeText, WritableUri
@@ -14,6 +14,13 @@ from lancemill_api.status import DatasetStatus
 from lancemill_api.storage import Storage
 
 __all__ = ["DatasetColumn", "DatasetSpec", "LanceDataset"]
+
+
+TagName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=63),
+    Expected("a tag: letters, digits, -, _ and ., at most 63"),
+]
 
 
 class DatasetColumn(Model):
@@ -45,6 +52,11 @@ class DatasetSpec(Model):
         tuple[DatasetColumn, ...] | None, Field(alias="schema", min_length=1, max_length=1024)
     ] = None
     """Columns, in this order; enforced when given. Default: as the first run writes them."""
+    tags: Annotated[dict[TagName, Annotated[int, Field(ge=1, le=2**53)]], Field(max_length=256)] = (
+        Field(default_factory=dict)
+    )
+    """Versions that have a name, such as training-2026-11: 12. A tag that is taken out of here is
+    deleted only where it was set from here. Default: none."""
 
 
 class LanceDataset(Model):

@@ -34,12 +34,23 @@ class Run(Model):
         Annotated[
             str,
             StringConstraints(pattern=r"^(?:@[a-z]{1,16}|\S+(?: +\S+){4})$", max_length=128),
-            Expected('five fields of cron such as "0 3 * * *" (UTC), or @daily'),
+            Expected('five fields of cron such as "0 3 * * *", or @daily'),
         ]
         | None
     ) = None
-    """Times of runs in cron's five fields, UTC, such as 0 3 * * *. Default: none, one run for each
-    change of the manifest."""
+    """Times of runs in cron's five fields, such as 0 3 * * *, or @daily. Default: none, one run for
+    each change of the manifest."""
+    time_zone: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}$", max_length=64
+        ),
+        Expected("a time zone of the IANA database, such as Europe/Berlin"),
+    ] = "UTC"
+    """Time zone of the schedule, such as Europe/Berlin. Default: UTC."""
+    starting_deadline: Duration | None = None
+    """Longest delay after which a missed start is still made up for (the latest one only).
+    Default: no limit."""
     triggers: Annotated[tuple[Trigger, ...], Field(max_length=16)] = ()
     """Datasets whose new versions start a run. Default: none."""
     concurrency_policy: Literal["Forbid", "Replace"] = "Forbid"

@@ -100,17 +100,66 @@ class Progress(Observed):
     """How each stage does."""
 
 
+class Failures(Observed):
+    """Attempts of a run that have failed, by class."""
+
+    application: Count = 0
+    """The pipeline's own code or data."""
+    infrastructure: Count = 0
+    """Nodes, pods, network, Ray."""
+    capacity: Count = 0
+    """No room for its workers in time."""
+
+
 class CurrentRun(Observed):
     """The run that goes on."""
 
     id: Word
     """Id of the run."""
+    cause: Word = ""
+    """What started it, such as generation 3 or schedule 2026-11-21T03:00:00Z."""
+    generation: int = -1
+    """Generation of the specification that it runs."""
     attempt: Count = 1
     """Number of the attempt, from 1."""
+    state: Literal["Starting", "Running", "Stopping", "Settling", "Waiting", "Suspended"] = (
+        "Starting"
+    )
+    """What the attempt is at: Starting, Running, Stopping (its cluster is being taken down),
+    Settling (its ledger is asked what came of it), Waiting (for the next attempt), Suspended."""
+    why: Word = ""
+    """Why the attempt was given up, as one word in CamelCase."""
+    message: Message = ""
+    """Why the attempt was given up, for people."""
     ray_job: Word | None = None
     """Name of the RayJob."""
+    ray_job_uid: Word | None = None
+    """Uid of the RayJob, once it was seen."""
     start_time: Time | None = None
     """When the run started."""
+    attempt_time: Time | None = None
+    """When the attempt started; while Waiting, when the next one does."""
+    first_row_time: Time | None = None
+    """When the first row was seen done."""
+    failures: Failures = Failures()
+    """Attempts that have failed."""
+    clusters: Annotated[tuple[Word, ...], Field(max_length=256)] = ()
+    """Ray clusters of its attempts whose pods may still be there."""
+
+
+class Handled(Observed):
+    """What has been answered by a run: it starts no other one."""
+
+    spec: Word | None = None
+    """Hash of what was run: the specification without when and how often."""
+    requested_at: Annotated[str, Field(max_length=1024)] | None = None
+    """Value of the annotation lancemill.dev/run-requested-at."""
+    schedule: Word | None = None
+    """The schedule with its time zone."""
+    schedule_time: Time | None = None
+    """Latest time of the schedule that was answered; at first, when the schedule was first seen."""
+    triggers: Annotated[dict[Word, Count], Field(max_length=16)] = Field(default_factory=dict)
+    """Version of each dataset of spec.run.triggers."""
 
 
 class SummaryResult(Observed):
@@ -129,8 +178,22 @@ class FinishedRun(Observed):
 
     id: Word
     """Id of the run."""
+    cause: Word = ""
+    """What started it."""
+    generation: int = -1
+    """Generation of the specification that it ran."""
+    attempts: Count = 1
+    """Attempts that it took."""
     result: Literal["Succeeded", "Failed", "Cancelled"]
     """Succeeded, Failed or Cancelled."""
+    reason: Word = ""
+    """Why, as one word in CamelCase."""
+    start_time: Time | None = None
+    """When it started."""
+    end_time: Time | None = None
+    """When its end was seen."""
+    ray_job: Word | None = None
+    """Name of its last RayJob; None once that was deleted."""
     rows: Count = 0
     """Rows written."""
     quarantined: Count = 0
@@ -168,6 +231,10 @@ class PipelineStatus(Observed):
     """How far the present run is."""
     current_run: CurrentRun | None = None
     """The run that goes on."""
+    handled: Handled = Handled()
+    """What has been answered by a run."""
+    next_run_time: Time | None = None
+    """When the schedule starts the next run."""
     last_run: FinishedRun | None = None
     """The last run that has ended."""
     runs: Annotated[tuple[FinishedRun, ...], Field(max_length=50)] = ()
@@ -206,7 +273,7 @@ class DatasetStatus(Observed):
     observed_generation: int = -1
     """Generation of the specification that this status is about; -1 before the first."""
     conditions: Conditions = ()
-    """Ready, Reconciling, Stalled, SchemaDrift, StorageUnsupported."""
+    """Ready, Reconciling, Stalled, SchemaDrift, StorageUnsupported, AccessDenied, BucketMissing."""
     version: Count | None = None
     """Latest version."""
     rows: Count | None = None
@@ -225,3 +292,11 @@ class DatasetStatus(Observed):
     """Columns as they are."""
     last_commit: LastCommit | None = None
     """Where the latest version comes from."""
+    tags: Annotated[dict[Word, Count], Field(max_length=256)] = Field(default_factory=dict)
+    """Version that each tag names."""
+    probe_token: Word | None = None
+    """The question that this status answers: of a generation and of the commits known then."""
+    probe_time: Time | None = None
+    """When the dataset was last looked at."""
+    probe_failures: Count = 0
+    """Looks that failed since the last good one."""
