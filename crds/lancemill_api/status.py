@@ -138,13 +138,14 @@ class CurrentRun(Observed):
     start_time: Time | None = None
     """When the run started."""
     attempt_time: Time | None = None
-    """When the attempt started; while Waiting, when the next one does."""
+    """When the attempt started; while Waiting, when the next one does; while Suspended or Stopping,
+    since when."""
     first_row_time: Time | None = None
     """When the first row was seen done."""
     failures: Failures = Failures()
     """Attempts that have failed."""
-    clusters: Annotated[tuple[Word, ...], Field(max_length=256)] = ()
-    """Ray clusters of its attempts whose pods may still be there."""
+    suspended_seconds: Count = 0
+    """Time for which the run was suspended, which does not count against its timeout."""
 
 
 class Handled(Observed):

@@ -16,7 +16,7 @@ StatusT = TypeVar("StatusT", PipelineStatus, DatasetStatus)
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make an object that never changes afterwards (a RayJob, a Job).
+    """Make an object that never changes afterwards (a RayJob, a Job, a frozen ConfigMap).
 
     A plain create under a deterministic name: where the name is taken by the same owner it is
     done, and an object that exists is never touched.
@@ -27,19 +27,20 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Bring an object to this form by server-side apply (ConfigMap, NetworkPolicy, …)."""
+    """Bring an object to this form by server-side apply (ServiceAccount, NetworkPolicy)."""
 
     body: Body
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete this very object, known by its uid; gone already is done."""
+    """Delete this very object; gone already is done."""
 
     api_version: str
     kind: str
     name: str
-    uid: str
+    uid: str = ""
+    """Precondition; empty where the name alone tells it (a name that holds a run's id)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ class Want(StrEnum):
     PREFLIGHT = "preflight"
     """Whether what the manifest names is there, and whether nodes could fit it."""
     PODS = "pods"
+    """Pods and RayClusters of all attempts."""
+    FROZEN = "frozen"
+    """What the present run was started with."""
     PROBES = "probes"
     PROGRESS = "progress"
 
@@ -73,7 +77,10 @@ class Decision(Generic[StatusT]):
 
     status: StatusT
     """Written before the actions, where it differs from what was written last."""
+    before: tuple[Action, ...] = ()
+    """Done before the status is written: removals of what the new status no longer remembers."""
     actions: tuple[Action, ...] = ()
+    """Done after the status was written: what it says is about to be done."""
     wants: frozenset[Want] = frozenset()
     """Where not empty, the rest is void: read these and decide anew, at the same moment."""
     look_again: timedelta | None = None

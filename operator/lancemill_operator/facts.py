@@ -174,6 +174,14 @@ class Capacity:
     """For each worker group (or `head`) that no node or quota could ever fit: why, in words."""
 
 
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A run's specification as its ConfigMap holds it."""
+
+    pipeline: MultimodalPipeline
+    datasets: tuple[LanceDataset, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineFacts:
     """Everything known of one MultimodalPipeline."""
@@ -194,7 +202,13 @@ class PipelineFacts:
     missing: tuple[Missing, ...] | None = None
     capacity: Capacity | None = None
     pods: tuple[PodSummary, ...] | None = None
-    """Pods of every cluster of this pipeline's attempts, also of those given up."""
+    """Pods of every cluster of this pipeline's attempts, also of those given up: by our own label
+    PIPELINE_UID on them."""
+    clusters: tuple[str, ...] | None = None
+    """RayClusters of this pipeline that are still there; looked at together with the pods, since a
+    cluster that is going may still make one."""
+    frozen: Frozen | None = None
+    """What the present run was started with."""
     progress: Progress | None = None
     """What the present attempt's head said last."""
     last_word: Outcome | None = None
