@@ -57,7 +57,7 @@ func run(command *cobra.Command) {
 
 // kubectl reads its verbosity before the command exists, as kubectl's own main does.
 func kubectl() {
-	_ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
+	_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
 	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
 		util.CheckErr(err)
 	}

@@ -1,0 +1,1 @@
+"""A real Kubernetes for tests, and what it is surrounded with: see README.md."""
