@@ -1,0 +1,4 @@
+if obj.spec.run ~= nil then
+  obj.spec.run.suspend = false
+end
+return obj
