@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -42,6 +43,8 @@ class Model(BaseModel):
 
     must_hold: ClassVar[tuple[Rule, ...]] = ()
     """Conditions between fields."""
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Fields that one would expect and that are not here, each with the reason."""
 
     @model_validator(mode="after")
     def _keep_the_rules(self) -> Self:

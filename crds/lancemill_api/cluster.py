@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
 from lancemill_api.base import Expected, Model
 from lancemill_api.quantities import Duration, Quantity
-from lancemill_api.rules import NotAbove, Unique
-from lancemill_api.scalars import Name
+from lancemill_api.rules import (
+    MountsNameVolumes,
+    NoOwnedKeys,
+    NotAbove,
+    NotReserved,
+    Rule,
+    Unique,
+)
+from lancemill_api.scalars import Name, ObjectName
+from lancemill_api.volumes import Volume, VolumeMount
 
 LabelKey = Annotated[
     str,
@@ -25,6 +33,9 @@ LabelValue = Annotated[
     Expected("a label's value: letters, digits, -, _ and ., at most 63; numbers in quotes"),
 ]
 Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
+Annotations = Annotated[
+    dict[LabelKey, Annotated[str, StringConstraints(max_length=4096)]], Field(max_length=64)
+]
 
 
 class Resources(Model):
@@ -38,15 +49,8 @@ class Resources(Model):
     """GPUs. Default: 0."""
 
 
-class Head(Model):
-    """The pod that drives the run; it does none of its work."""
-
-    resources: Resources = Resources()
-    """What it gets."""
-
-
 class Toleration(Model):
-    """A taint of nodes that workers may be placed on nevertheless."""
+    """A taint of nodes that pods may be placed on nevertheless."""
 
     key: LabelKey | None = None
     """Key of the taint. Default: any, with operator Exists."""
@@ -60,10 +64,84 @@ class Toleration(Model):
     """Seconds that NoExecute is borne for. Default: for ever."""
 
 
-class WorkerGroup(Model):
-    """Workers of one kind."""
+Terms = Annotated[dict[str, Any], Field(max_length=2)]
+"""Kubernetes' own terms of affinity. Their schema alone is larger than ours: the API server reads
+them when it makes the pods."""
 
-    must_hold = (NotAbove("minReplicas", "maxReplicas"),)
+
+class Affinity(Model):
+    """Nodes and pods that a pod is drawn to or kept from, in Kubernetes' own words."""
+
+    node_affinity: Terms | None = None
+    """Which nodes: requiredDuringSchedulingIgnoredDuringExecution and
+    preferredDuringSchedulingIgnoredDuringExecution. Default: any."""
+    pod_affinity: Terms | None = None
+    """Pods to be near to, in the same two words. Default: none."""
+    pod_anti_affinity: Terms | None = None
+    """Pods to be away from, in the same two words. Default: none."""
+
+
+class TopologySpread(Model):
+    """How evenly workers are spread over nodes or zones."""
+
+    max_skew: Annotated[int, Field(ge=1, le=10000)] = 1
+    """Most difference in workers between two domains. Default: 1."""
+    topology_key: LabelKey
+    """Label of nodes that makes a domain, such as topology.kubernetes.io/zone."""
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = "ScheduleAnyway"
+    """DoNotSchedule or ScheduleAnyway. Default: ScheduleAnyway."""
+    min_domains: Annotated[int, Field(ge=1, le=10000)] | None = None
+    """Fewest domains (with DoNotSchedule). Default: 1."""
+    label_selector: Annotated[dict[str, Any], Field(max_length=2)] | None = None
+    """Pods that are counted, as matchLabels and matchExpressions. Default: the workers of this
+    group in this run."""
+
+
+class Placed(Model):
+    """What head and workers share: where their pods are placed and what they are given."""
+
+    node_selector: Labels = Field(default_factory=dict)
+    """Labels that the pod's node must have. Default: none."""
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()
+    """Taints that the pod bears. Default: none."""
+    affinity: Affinity | None = None
+    """Nodes and pods that it is drawn to or kept from. Default: none."""
+    priority_class_name: ObjectName | None = None
+    """PriorityClass of the pod. Default: the cluster's."""
+    labels: Labels = Field(default_factory=dict)
+    """Labels that the pod gets. Default: none."""
+    annotations: Annotations = Field(default_factory=dict)
+    """Annotations that the pod gets. Default: none."""
+    volumes: Annotated[tuple[Volume, ...], Field(max_length=16)] = ()
+    """Volumes that volumeMounts refer to. Default: none."""
+    volume_mounts: Annotated[tuple[VolumeMount, ...], Field(max_length=32)] = ()
+    """Where they are mounted. Default: nowhere."""
+
+
+_PLACED: tuple[Rule, ...] = (
+    NoOwnedKeys("labels"),
+    NoOwnedKeys("annotations"),
+    Unique("volumes"),
+    Unique("volumeMounts", "mountPath"),
+    MountsNameVolumes(),
+)
+
+
+class _Sized(Model):
+    """Stands behind `Placed` in the bases, so that its field comes first."""
+
+    resources: Resources = Resources()
+    """What the pod gets."""
+
+
+class Head(Placed, _Sized):
+    """The pod that drives the run; it does none of its work."""
+
+    must_hold = _PLACED
+
+
+class _Workers(Model):
+    """Stands behind `Placed` in the bases, so that its fields come first."""
 
     name: Name
     """Name of the group, unique in the cluster; placement.group refers to it."""
@@ -73,14 +151,23 @@ class WorkerGroup(Model):
     """Fewest workers. Default: 0."""
     max_replicas: Annotated[int, Field(ge=1, le=10000)] = 1
     """Most workers. Default: 1."""
-    node_selector: Labels = Field(default_factory=dict)
-    """Labels that a worker's node must have. Default: none."""
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()
-    """Taints that workers bear. Default: none."""
     idle_timeout: Duration = "60s"
     """Time without work after which a worker above minReplicas goes. Default: 60s."""
-    labels: Labels = Field(default_factory=dict)
-    """Labels that the workers' pods get. Default: none."""
+
+
+class WorkerGroup(Placed, _Workers):
+    """Workers of one kind."""
+
+    must_hold = (
+        NotAbove("minReplicas", "maxReplicas"),
+        NotReserved("name", ("head", "headgroup")),
+        *_PLACED,
+    )
+
+    topology_spread_constraints: Annotated[tuple[TopologySpread, ...], Field(max_length=8)] = ()
+    """How evenly the workers are spread. Default: as the cluster does."""
+    runtime_class_name: ObjectName | None = None
+    """RuntimeClass of the pods, such as nvidia. Default: the cluster's."""
 
 
 class Cluster(Model):
@@ -91,8 +178,10 @@ class Cluster(Model):
     ray_version: (
         Annotated[
             str,
-            StringConstraints(pattern=r"^2\.[0-9]{1,4}\.[0-9]{1,4}$", max_length=16),
-            Expected("a version of Ray in quotes, such as 2.52.0"),
+            StringConstraints(
+                pattern=r"^2\.(?:5[2-9]|[6-9][0-9]|[1-9][0-9]{2})\.[0-9]{1,4}$", max_length=16
+            ),
+            Expected("a version of Ray from 2.52.0 on, in quotes (older ones have no tokens)"),
         ]
         | None
     ) = None

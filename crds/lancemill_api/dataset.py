@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 from lancemill_api.base import Expected, Model
 from lancemill_api.metadata import Metadata
 from lancemill_api.rules import Unique
+from lancemill_api.runtime import Runtime
 from lancemill_api.scalars import Column, TypeText, WritableUri
 from lancemill_api.status import DatasetStatus
 from lancemill_api.storage import Storage
@@ -57,6 +58,9 @@ class DatasetSpec(Model):
     )
     """Versions that have a name, such as training-2026-11: 12. A tag that is taken out of here is
     deleted only where it was set from here. Default: none."""
+    runtime: Runtime = Runtime()
+    """What the pods that look at the dataset hold: image, identity, environment. A local run does
+    not read it."""
 
 
 class LanceDataset(Model):

@@ -14,6 +14,7 @@ from lancemill_api.failures import Errors
 from lancemill_api.metadata import Metadata
 from lancemill_api.rules import AtLeastOne, Cel, Finding, NotAbove, Unique
 from lancemill_api.run import Run
+from lancemill_api.runtime import Runtime
 from lancemill_api.scalars import Name, Query
 from lancemill_api.sink import Sink
 from lancemill_api.source import Source
@@ -154,6 +155,8 @@ class PipelineSpec(Model):
     """Where rows go: exactly one of lance, parquet and jsonl."""
     errors: Errors = Errors()
     """What happens to rows that fail, and how many may."""
+    runtime: Runtime = Runtime()
+    """What the pods of a run hold: image, identity, environment. A local run does not read it."""
     cluster: Cluster | None = None
     """The Ray cluster of a run. A local run does not read it. Default: one group of one worker."""
     run: Run = Run()

@@ -129,6 +129,8 @@ class CurrentRun(Observed):
     Settling (its ledger is asked what came of it), Waiting (for the next attempt), Suspended."""
     why: Word = ""
     """Why the attempt was given up, as one word in CamelCase."""
+    failure: Literal["", "application", "infrastructure", "capacity", "deadline"] = ""
+    """Class of the failure; empty where the attempt did not fail."""
     message: Message = ""
     """Why the attempt was given up, for people."""
     ray_job: Word | None = None

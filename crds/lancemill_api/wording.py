@@ -87,6 +87,8 @@ def _expected_scalar(shape: Scalar) -> str:
 
 def unknown_field(name: str, model: type[Model], beside: Mapping[str, Any]) -> str:
     """What to say of a field that the model does not have."""
+    if reason := model.refused.get(name):
+        return f"is refused: {reason}"
     near = meant(model, beside).get(name) or nearest(name, fields_of(model))
     if near:
         return f"unknown field; did you mean {near}?"
