@@ -56,8 +56,8 @@ class DatasetSpec(Model):
     tags: Annotated[dict[TagName, Annotated[int, Field(ge=1, le=2**53)]], Field(max_length=256)] = (
         Field(default_factory=dict)
     )
-    """Versions that have a name, such as training-2026-11: 12. A tag that is taken out of here is
-    deleted only where it was set from here. Default: none."""
+    """Versions that have a name, such as training-2026-11: 12. One that is taken out of here
+    stays in the dataset. Default: none."""
     runtime: Runtime = Runtime()
     """What the pods that look at the dataset hold: image, identity, environment. A local run does
     not read it."""

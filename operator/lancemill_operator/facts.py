@@ -2,7 +2,8 @@
 
 `world` makes them from live objects; nothing here knows a client, a clock or a dictionary as the
 API server sends it. A field that was not looked at is None, which is not the same as "there is
-none": `decide` says in `Decision.wants` what it needs to see next.
+none"; `looked` says what was looked at, and `decide` says in `Decision.wants` what it needs to see
+next.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from lancemill_api.dataset import LanceDataset
 from lancemill_api.pipeline import MultimodalPipeline
 from lancemill_api.status import DatasetStatus, PipelineStatus, Progress
+from lancemill_operator.actions import Want
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Verdict(StrEnum):
     """What the ledger says of a run."""
 
     COMMITTED = "Committed"
+    """Its rows are in the dataset, or there was nothing to do."""
     NOT_COMMITTED = "NotCommitted"
     FAILED = "Failed"
     """The driver ended the run for a reason that another attempt meets again: its budget, a
@@ -199,6 +202,8 @@ class PipelineFacts:
     """All of this pipeline, by owner."""
     datasets: Mapping[str, DatasetView] = field(default_factory=dict)
     """By name: the sink's and the triggers'."""
+    looked: frozenset[Want] = frozenset()
+    """What of the following was looked at, whether or not there was anything."""
     missing: tuple[Missing, ...] | None = None
     capacity: Capacity | None = None
     pods: tuple[PodSummary, ...] | None = None
@@ -222,8 +227,12 @@ class DatasetFacts:
 
     identity: Identity
     dataset: LanceDataset | None
+    """None where the models refuse what the API server has accepted."""
+    document: Mapping[str, Any]
+    """The object as it is: what is frozen into the ConfigMap that its probes read."""
     mistakes: tuple[str, ...] = ()
     status: DatasetStatus
+    looked: frozenset[Want] = frozenset()
     missing: tuple[Missing, ...] | None = None
     probes: tuple[ProbeView, ...] | None = None
     committed: Mapping[str, int] = field(default_factory=dict)

@@ -74,6 +74,10 @@ class Defaults:
     """The autoscaler beside the head."""
     object_store_share: float = 0.3
     """Part of a worker's memory that Ray keeps objects in."""
+    progress_seconds: float = 5.0
+    """How often a running attempt's head is asked how far it is."""
+    dataset_refresh_seconds: float = 6 * 3600.0
+    """How often a dataset is looked at without anybody having said that it changed."""
     progress_port: int = 8787
     """Port of the head on which the driver tells its progress."""
     termination_grace_seconds: int = 30

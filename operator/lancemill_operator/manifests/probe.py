@@ -27,9 +27,10 @@ SETTLE = "settle"
 DATASET = "dataset"
 
 
-def settle_token(run: str, attempt: int) -> str:
-    """The question that a settle probe answers."""
-    return f"{run}/{attempt}"
+def settle_token(run: str, attempt: int, number: int = 0) -> str:
+    """The question that a settle probe answers; `number` counts the times it got no answer."""
+    asked = f"{run}/{attempt}"
+    return f"{asked}/{number}" if number else asked
 
 
 def settle_probe(
@@ -39,6 +40,7 @@ def settle_probe(
     *,
     run: str,
     attempt: int,
+    number: int = 0,
     defaults: Defaults,
 ) -> Body:
     """The Job that asks the ledger what came of a run, and closes it to all attempts up to
@@ -50,7 +52,7 @@ def settle_probe(
         identity,
         "MultimodalPipeline",
         SETTLE,
-        settle_token(run, attempt),
+        settle_token(run, attempt, number),
         [*words, "--run-id", run, "--epoch", str(attempt + 1)],
         volumes.manifest(names.config_map(identity.name, run))
         + volumes.credentials(storage_secrets(pipeline, *datasets)),

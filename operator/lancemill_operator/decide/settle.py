@@ -1,0 +1,98 @@
+"""The question what came of a run: asked by a short Job, and again where it gives no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from lancemill_api.status import CurrentRun
+from lancemill_operator import names
+from lancemill_operator.decide.case import Case
+from lancemill_operator.facts import Outcome, ProbeView, Verdict
+from lancemill_operator.manifests.probe import SETTLE, settle_token
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """How far the question has got."""
+
+    outcome: Outcome | None = None
+    failed: int = 0
+    """Jobs that ended without an answer."""
+    problem: str = ""
+    ask_now: bool = False
+    look_again: timedelta | None = None
+
+
+def state(case: Case, current: CurrentRun) -> Question:
+    """What the settle Jobs of the present attempt have said so far."""
+    jobs = _jobs(case, current)
+    for job in jobs:
+        outcome = parse(job.answer, current)
+        if outcome is not None:
+            return Question(outcome)
+    failed = [job for job in jobs if job.finished]
+    problem = _problem(failed[-1]) if failed else ""
+    running = [job for job in jobs if not job.finished]
+    if running:
+        return Question(None, len(failed), running[-1].problem or problem, False, _LOOK)
+    if not failed:
+        return Question(ask_now=True, look_again=_LOOK)
+    pause = min(_LONGEST, _FIRST * 2 ** (len(failed) - 1))
+    created = failed[-1].created
+    left = pause if created is None else created + pause - case.now
+    if left > timedelta():
+        return Question(None, len(failed), problem, False, left)
+    return Question(None, len(failed), problem, True, _LOOK)
+
+
+_LOOK = timedelta(seconds=10)
+_FIRST = timedelta(seconds=10)
+_LONGEST = timedelta(minutes=5)
+
+
+def parse(answer: Mapping[str, Any] | None, current: CurrentRun) -> Outcome | None:
+    """The Outcome that a Job handed back; None where it is no such thing, or of another run."""
+    if not answer or answer.get("run") != current.id or "verdict" not in answer:
+        return None
+    try:
+        return Outcome(
+            run=current.id,
+            attempt=current.attempt,
+            verdict=Verdict(answer["verdict"]),
+            rows=int(answer.get("rows") or 0),
+            quarantined=int(answer.get("quarantined") or 0),
+            bytes=int(answer.get("bytes") or 0),
+            dataset_version=answer.get("datasetVersion"),
+            cpu_seconds=float(answer.get("cpuSeconds") or 0),
+            gpu_seconds=float(answer.get("gpuSeconds") or 0),
+            gpu_idle_seconds=float(answer.get("gpuIdleSeconds") or 0),
+            summary=tuple(answer.get("summary") or ()),
+            message=str(answer.get("message") or ""),
+        )
+    except (TypeError, ValueError):
+        return None
+
+
+def _jobs(case: Case, current: CurrentRun) -> list[ProbeView]:
+    """This attempt's settle Jobs, in the order in which they were asked."""
+    tokens = {
+        names.digest(settle_token(current.id, current.attempt, number)): number
+        for number in range(_MOST_NUMBERS)
+    }
+    found = [
+        (tokens[job.token], job)
+        for job in case.facts.probes or ()
+        if job.purpose == SETTLE and job.token in tokens
+    ]
+    return [job for _, job in sorted(found, key=lambda pair: pair[0])]
+
+
+_MOST_NUMBERS = 16
+
+
+def _problem(job: ProbeView) -> str:
+    told = (job.answer or {}).get("error")
+    return str(told or job.problem or "it ended without an answer")
