@@ -188,12 +188,15 @@ def s3_server(bucket: str = "test") -> Iterator[S3Server]:
         server.stop()
 
 
-def refused_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def refusing() -> Iterator[str]:
+    """The address of a server that refuses every connection.
+
+    Its port is held and not listened on, so that nobody else is given it meanwhile.
+    """
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 def _boto_client(service: str, s3: S3Server) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import threading
@@ -55,7 +56,7 @@ class WebServer:
         self._listener = socket.create_server((self.host, 0), backlog=512)
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
-        asyncio.run_coroutine_threadsafe(self._accept(), self._loop)
+        self._loop.call_soon_threadsafe(self._loop.add_reader, self._listener, self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,52 +72,53 @@ class WebServer:
         """How often `path` was asked for."""
         return sum(request.path == path for request in self.seen)
 
-    def _do(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+    def _do(self, work: Coroutine[None, None, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     async def _stop(self) -> None:
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
         while self._tasks:
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(self._tasks)
-        self._listener.close()
 
-    def _own(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _accept(self) -> None:
+    def _accept(self) -> None:
         """Accepts by hand: asyncio's server forgets a connection that is still in its handshake,
         and one that outlives the loop is warned of long after, in another test."""
-        self._own(self._accept_all())
-
-    async def _accept_all(self) -> None:
-        while True:
-            connection, _ = await self._loop.sock_accept(self._listener)
-            self._own(self._serve(connection))
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        task = self._loop.create_task(self._serve(connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        # A task that is cancelled before its first step would leave the connection open.
+        task.add_done_callback(lambda _: connection.close())
 
     async def _serve(self, connection: socket.socket) -> None:
         reader = asyncio.StreamReader(limit=1 << 20)
         protocol = asyncio.StreamReaderProtocol(reader)
-        try:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             transport, _ = await self._loop.connect_accepted_socket(
                 lambda: protocol, connection, ssl=self.tls
             )
-        except (OSError, asyncio.CancelledError):
-            connection.close()
-            return
-        writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
+            try:
+                await self._converse(
+                    reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
+                )
+            finally:
+                transport.abort()
+                await asyncio.sleep(0)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         number = self.connections
-        try:
-            while await self._one(reader, writer, number):
-                pass
-            writer.close()
-            await writer.wait_closed()
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            transport.abort()
-            await asyncio.sleep(0)
+        while await self._one(reader, writer, number):
+            pass
+        writer.close()
+        await writer.wait_closed()
 
     async def _one(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int

@@ -91,6 +91,11 @@ class _Connection:
     def usable(self) -> bool:
         return not (self.reader.at_eof() or self.writer.is_closing())
 
+    def end(self) -> None:
+        """Over at once. An orderly end of TLS waits for the server's consent, which may never
+        come: the socket would stay open past the loop that could close it."""
+        self.writer.transport.abort()
+
 
 class HttpClient:
     """Keeps connections open between requests; at most `max_idle` for an origin wait unused."""
@@ -121,7 +126,7 @@ class HttpClient:
     async def close(self) -> None:
         for connections in self._idle.values():
             for connection in connections:
-                connection.writer.close()
+                connection.end()
         self._idle.clear()
 
     async def _exchange(self, target: Target, max_bytes: int) -> bytes | Head:
@@ -153,15 +158,15 @@ class HttpClient:
                 try:
                     return connection, await _ask(connection, target)
                 except (ConnectionError, asyncio.IncompleteReadError):
-                    connection.writer.close()
+                    connection.end()
                 except BaseException:
-                    connection.writer.close()
+                    connection.end()
                     raise
         connection = await self._connect(target)
         try:
             return connection, await _ask(connection, target)
         except BaseException:
-            connection.writer.close()
+            connection.end()
             raise
 
     async def _connect(self, target: Target) -> _Connection:
@@ -193,7 +198,7 @@ class HttpClient:
         if reusable and connection.usable and len(idle) < self._max_idle:
             idle.append(connection)
         else:
-            connection.writer.close()
+            connection.end()
 
 
 def parse(url: str) -> Target:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import os
+import socket
 import ssl
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +27,7 @@ from lancemill.ops.addresses import refusal
 from lancemill.ops.operation import Place, WorkerContext
 from lancemill.ops.retriever import Surroundings
 from lancemill_api.operations import Fetch as FetchSpec
+from support.servers import refusing
 from support.web_server import WebServer, answer
 
 PLACE = Place("bytes", "spec.stages[0].fetch")
@@ -148,21 +152,21 @@ def test_a_kept_connection_that_the_server_closed_costs_no_attempt(server):
 
 
 def test_no_more_requests_are_in_flight_than_the_context_says_over_all_calls(server):
-    full = threading.Semaphore(0)
+    full = asyncio.Event()
 
-    async def slow(_request):
+    async def held_till_all_are_there(_request):
         if server.in_flight == 4:
-            full.release()
-        await asyncio.sleep(0.05)
+            full.set()
+        await full.wait()
+        await asyncio.sleep(0.01)
         return answer(b"x")
 
-    server.routes = {"/a": slow}
+    server.routes = {"/a": held_till_all_are_there}
     applied = opened(context=WorkerContext(io_concurrency=4))
     batch = pa.record_batch({"uri": [server.url("/a")] * 8})
     with ThreadPoolExecutor(3) as pool:
         outcomes = list(pool.map(applied, [batch] * 3))
     applied.close()
-    assert full.acquire(timeout=5)
     assert server.most_in_flight == 4
     assert all(outcome.rows["bytes"].to_pylist() == [b"x"] * 8 for outcome in outcomes)
 
@@ -228,13 +232,17 @@ def test_a_connection_reset_while_the_body_comes_is_tried_again(server):
     assert server.asked("/a") == 2
 
 
-def test_a_refused_connection_is_a_fault_at_once(server):
-    port = server.port
-    server.__exit__()
-    try:
-        assert reason_of(f"http://127.0.0.1:{port}/a", attempts=9) == "Connection"
-    finally:
-        server.__enter__()
+def test_a_refused_connection_is_a_fault_at_once():
+    asked = []
+
+    async def resolve(host, _port):
+        asked.append(host)
+        return [host]
+
+    with refusing() as nobody:
+        world = Surroundings(resolve=resolve, sleep=_no_sleep)
+        assert reason_of(f"{nobody}/a", attempts=9, surroundings=world) == "Connection"
+    assert asked == ["127.0.0.1"]
 
 
 def test_a_body_longer_than_allowed_is_not_read(server):
@@ -257,12 +265,16 @@ def test_a_server_that_stalls_or_drips_costs_the_timeout_and_no_more(server, sta
         "within the body": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",
     }[stall]
 
-    async def never(_request):
-        return begun + b""
+    waits = []
 
-    server.routes = {"/a": never}
-    assert reason_of(server.url("/a"), timeout="200ms", attempts=2) == "Timeout"
-    assert server.asked("/a") == 2
+    async def note(seconds):
+        waits.append(seconds)
+
+    server.routes = {"/a": begun}
+    world = Surroundings(sleep=note)
+    failed = reason_of(server.url("/a"), timeout="200ms", attempts=2, surroundings=world)
+    assert failed == "Timeout"
+    assert len(waits) == 1
 
 
 @pytest.mark.parametrize(
@@ -445,6 +457,35 @@ def test_https_checks_the_name_and_not_the_address_it_connects_to(authority):
         assert web.asked("/a") == 1
         (untrusted,) = run(uris[:1], surroundings=replace(world, tls=None))
         assert untrusted[1].reason == "Connection"
+
+
+def test_connections_end_with_the_operation_though_the_server_does_not_answer_their_end(authority):
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.load_cert_chain(authority)
+    done = threading.Event()
+
+    def answer_once_and_read_no_more(listener):
+        with own.wrap_socket(listener.accept()[0], server_side=True) as connection:
+            connection.recv(65536)
+            connection.sendall(answer(b"x"))
+            done.wait(60)
+
+    trusting = Surroundings(tls=ssl.create_default_context(cafile=authority))
+    world, _ = named(trusting, pictures=["127.0.0.1"])
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(60)
+        serving = pool.submit(answer_once_and_read_no_more, listener)
+        url = f"https://pictures.test:{listener.getsockname()[1]}/a"
+        try:
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                results = run([url], surroundings=world)
+                gc.collect()
+        finally:
+            done.set()
+        serving.result(60)
+    assert results == [(b"x", None)]
+    assert warned == []
 
 
 # -- stores

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.servers import S3Server, faulty_proxy, refused_port, s3_server
+from support.servers import S3Server, faulty_proxy, refusing, s3_server
 
 from .given import Place, Told, lancemill, one_line, picture, spec
 
@@ -244,8 +244,8 @@ def test_a_key_of_a_secret_that_is_misspelt_is_named(
 def test_a_server_that_is_not_there_is_one_line(
     place: Place, key: S3Server, impatient: None
 ) -> None:
-    storage = key.storage(endpoint=f"http://127.0.0.1:{refused_port()}")
-    assert "refused" in one_line(run(demo(place, storage)), 1)
+    with refusing() as nobody:
+        assert "refused" in one_line(run(demo(place, key.storage(endpoint=nobody))), 1)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lancemill.storage import explain, lance_options
-from support.servers import S3Server, faulty_proxy, refused_port
+from support.servers import S3Server, faulty_proxy, refusing
 
 
 def write(uri: str, block: dict[str, object]) -> None:
@@ -37,11 +37,12 @@ def test_the_retries_asked_for_are_lances_own(s3: S3Server) -> None:
 def test_what_lance_meets_is_explained(
     s3: S3Server, bucket: str, endpoint: str | None, told: str
 ) -> None:
-    url = f"http://127.0.0.1:{refused_port()}" if endpoint else s3.endpoint
     uri = f"s3://{bucket}/c.lance"
-    options = {**lance_options(s3.storage(endpoint=url), uri), "client_max_retries": "0"}
-    with pytest.raises((OSError, ValueError)) as caught:
-        lance.dataset(uri, storage_options=options)
+    with refusing() as nobody:
+        block = s3.storage(endpoint=nobody if endpoint else s3.endpoint)
+        options = {**lance_options(block, uri), "client_max_retries": "0"}
+        with pytest.raises((OSError, ValueError)) as caught:
+            lance.dataset(uri, storage_options=options)
     error = explain(caught.value, uri)
     assert str(error) == f"{uri}: {told}"
     assert error.remedy

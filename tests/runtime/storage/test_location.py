@@ -11,7 +11,7 @@ import pytest
 from lancemill.errors import StorageError
 from lancemill.storage import Location, open_store, probe_conditional_put
 from lancemill.storage.uris import absolute, file_uri, local_path, split
-from support.servers import S3Server, faulty_proxy, refused_port
+from support.servers import S3Server, faulty_proxy, refusing
 
 
 @pytest.fixture(params=["file", "memory", "s3"])
@@ -105,8 +105,9 @@ class TestErrors:
             open_store("s3://nowhere/p", s3.storage()).get("x")
 
     def test_a_refused_connection(self, s3: S3Server) -> None:
-        block = s3.storage(endpoint=f"http://127.0.0.1:{refused_port()}")
-        message, _ = self.told(open_store(s3.uri(), block, retries=0), "SSL-404")
+        with refusing() as nobody:
+            block = s3.storage(endpoint=nobody)
+            message, _ = self.told(open_store(s3.uri(), block, retries=0), "SSL-404")
         assert "the connection is refused" in message
 
     def test_a_store_that_always_throttles(self, s3: S3Server) -> None:
