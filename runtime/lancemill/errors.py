@@ -7,6 +7,7 @@ LancemillError
 │   ├── BudgetExceeded     more rows failed than spec.errors allows
 │   ├── ValidationFailed   a spec.validate query did not hold
 │   ├── RunConflict        another process is on this run, or the id means other work
+│   │   └── Overtaken      another attempt has taken the run over                exit 3
 │   └── StorageError       a store refused, is missing or cannot be reached
 └── Interrupted            stopped on request; can be resumed                  exit 130
 """
@@ -26,12 +27,15 @@ class LancemillError(Exception):
     """What a resumed run will find."""
     remedy = ""
     """How to go on."""
+    final = False
+    """Whether the same run, gone on with, would end in the same way."""
 
 
 class ManifestError(LancemillError):
     """The manifest is wrong; nothing ran. Holds every mistake found, not only the first."""
 
     exit_status = 2
+    final = True
 
     def __init__(self, mistakes: Iterable[Mistake], source: str = "") -> None:
         self.mistakes: Sequence[Mistake] = tuple(mistakes)
@@ -51,26 +55,43 @@ class PlanError(ManifestError):
 class RunError(LancemillError):
     """The run failed."""
 
-    def __init__(self, message: str, *, kept: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, message: str, *, kept: str = "", remedy: str = "", final: bool | None = None
+    ) -> None:
         self.kept = kept
         self.remedy = remedy
+        self.final = type(self).final if final is None else final
         super().__init__(message)
 
 
 class BudgetExceeded(RunError):
     """More rows failed than `spec.errors` allows."""
 
+    final = True
+
 
 class ValidationFailed(RunError):
     """A query of `spec.validate` did not hold on the output; nothing was committed."""
+
+    final = True
 
 
 class RunConflict(RunError):
     """Another process works on this run, or the run id belongs to other work."""
 
 
+class Overtaken(RunConflict):
+    """Another attempt has taken this run over: what this one does counts for nothing."""
+
+    exit_status = 3
+
+
 class StorageError(RunError):
     """A store refused access, does not exist, or cannot be reached."""
+
+    problem = "Other"
+    """Which of the problems that a program tells apart: AccessDenied, BucketMissing,
+    StorageUnsupported (what it cannot do is needed) or Other."""
 
 
 class Interrupted(LancemillError):

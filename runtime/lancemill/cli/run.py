@@ -42,6 +42,15 @@ def run(
             help="Source bytes in a shard, as 64Mi: what a run that dies has to do again.",
         ),
     ] = None,
+    epoch: Annotated[
+        int | None,
+        typer.Option(
+            "--epoch",
+            min=1,
+            help="For operators, with --run-id: number of the attempt that was ordered. A higher "
+            "one takes the run over at once; a lower one does nothing and exits with 3.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write the run's page here too.")
     ] = None,
@@ -55,21 +64,22 @@ def run(
     from lancemill.manifest import load
     from lancemill.report.console import Console
 
+    if epoch is not None and run_id is None:
+        raise typer.BadParameter("needs --run-id", param_hint="--epoch")
     options = RunOptions(
         run=resume or run_id,
         resume=resume is not None,
         limit=limit,
         sample=sample,
         shard_bytes=_size(shard_bytes),
+        epoch=epoch or 0,
     )
     console = Console("json" if json else "quiet" if quiet else "auto")
     with telling(json), console:
         job = load(manifest, set_ or ()).job(pipeline)
         summary = run_job(job, options, console, page=report)
         console.stop(summary)
-    raise typer.Exit(
-        {"succeeded": 0, "nothing-to-do": 0, "interrupted": 130}.get(summary.result, 1)
-    )
+    raise typer.Exit(summary.exit_status)
 
 
 def _size(text: str | None) -> int | None:

@@ -35,12 +35,16 @@ def close_books(
 
         set_aside(f"{sink.uri}.quarantine", ref, faults, sink.storage)
     if ledger.outcome() is None:
+        _, begun = ledger.begun() or (0, {})
         ledger.write_outcome(
             {
                 "run": ref.run,
                 "version": committed.version,
                 "rows": committed.rows,
                 "quarantined": len(faults),
+                "bytes": sum(result.output.bytes for result in results.values()),
+                "cpuSeconds": begun.get("cpuSeconds", 0.0),
+                "summary": begun.get("summary", []),
                 "committedAt": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         )

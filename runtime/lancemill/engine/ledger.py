@@ -3,37 +3,42 @@
     <dataset>.runs/<run>/
         run.json            meaning, manifest, source snapshot, base version; written once
         source/0001/…       the snapshot's bulk, where it has one; of the attempt that took it
-        attempts/0001.json  who works on the run; the highest number owns it
+        attempts/0001.json  who works on the run, under which epoch; the highest number owns it
+        attempts/0001.verdict   what the attempt may do at its end; written once
         done/00000012.json  a finished shard: fragments, counts, rows that failed
         committed.json      the outcome, for people and for `lancemill runs`
         report.html         the run's page
 
 Every decision that must be made once is a create-only put. An attempt that has been overtaken may
-still be alive: what it adds is harmless, since a finished shard is recorded once, and only the
-owner commits.
+still be alive: what it adds is harmless, since a finished shard is recorded once, and its verdict
+is taken from it: each attempt has one, and whoever puts it first decides. The attempt itself says
+`commits` (before it does) or `failed` (where the next one would fail as well); who takes the run
+over says `closed`, and then that attempt never commits. Where `commits` stands, the run will be
+committed, by whoever finishes it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import socket
 import threading
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lancemill.engine.attempt import BEAT_SECONDS, identity, is_alive
 from lancemill.engine.result import ShardResult
-from lancemill.errors import RunConflict, StorageError
+from lancemill.errors import Overtaken, RunConflict, StorageError
 from lancemill.storage import Location
 
-BEAT_SECONDS = 5.0
-"""How often an attempt says that it is alive; who doubts it watches for more than two beats."""
+COMMITS = "commits"
+FAILED = "failed"
+CLOSED = "closed"
+
+CLAIMS = 16
+"""Claims that may be lost to others, one after another."""
 
 
 @dataclass(slots=True)
@@ -62,7 +67,8 @@ class Ledger:
         return self._json("committed.json")
 
     def write_outcome(self, outcome: dict[str, Any]) -> None:
-        self.folder.put("committed.json", _bytes(outcome))
+        """Say how the run ended, once."""
+        self.folder.put_new("committed.json", _bytes(outcome))
 
     @property
     def source_folder(self) -> str:
@@ -88,74 +94,158 @@ class Ledger:
         ]
         return {result.shard.index: result for result in results}
 
+    def shards_done(self) -> int:
+        """How many shards are finished."""
+        return len(self.folder.list("done/"))
+
     def forget_shards(self) -> None:
         """Take back what is said of finished shards, before their files are removed."""
         self.folder.delete(*self.folder.list("done/"))
 
     # -- attempts
 
-    def claim(self) -> int:
-        """Become the run's owner; RunConflict while another attempt is alive."""
-        latest = self._latest()
-        if latest and self._alive(latest):
-            who = self._json(_attempt(latest)) or {}
-            raise RunConflict(
-                f"run {self.run} is being worked on by process {who.get('pid')} on "
-                f"{who.get('host')} (attempt {latest})",
-                remedy="wait for it, stop it, or start a run of its own without --resume",
-            )
-        self.attempt = latest + 1
-        if not self._put_mine(_attempt(self.attempt), _bytes(_identity())):
-            raise RunConflict(f"run {self.run} has just been taken up by another process")
-        self._beater = threading.Thread(target=self._beat, name="lancemill-beat", daemon=True)
-        self._beater.start()
-        return self.attempt
+    def claim(self, epoch: int = 0, overtaken: Callable[[], None] = lambda: None) -> int:
+        """Become the run's owner; `overtaken` is called, by a thread, when that is over.
+
+        An epoch is given by whoever orders attempts (the operator): a higher one takes the run
+        over at once, a lower one is refused for good (Overtaken). Under the same epoch the run
+        is free when its last attempt is dead; RunConflict while it is alive.
+        """
+        for _ in range(CLAIMS):
+            latest = self._latest()
+            who = self.who(latest)
+            self._refuse_lower(epoch, who)
+            if latest and epoch == who.get("epoch", 0) and self.alive(latest):
+                raise RunConflict(
+                    f"run {self.run} is being worked on by process {who.get('pid')} on "
+                    f"{who.get('host')} (attempt {latest})",
+                    remedy="wait for it, stop it, or start a run of its own without --resume",
+                )
+            if self._put_attempt(latest + 1, identity(epoch)):
+                self._close(range(1, self.attempt))
+                self._start_beating(overtaken)
+                return self.attempt
+        raise RunConflict(f"run {self.run} has just been taken up by another process")
+
+    def close_below(self, epoch: int) -> list[int]:
+        """No attempt of a lower epoch works or commits from now on; their numbers.
+
+        Needs no attempt of its own where one of that epoch or a higher one has claimed the run.
+        """
+        for _ in range(CLAIMS):
+            latest = self._latest()
+            if latest and self.who(latest).get("epoch", 0) >= epoch:
+                break
+            if self._put_attempt(latest + 1, identity(epoch, settles=True)):
+                break
+        else:
+            raise RunConflict(f"run {self.run} is taken up again and again by other processes")
+        numbers = range(1, self._latest() + 1)
+        below = [one for one in numbers if self.who(one).get("epoch", 0) < epoch]
+        self._close(below)
+        return below
 
     def still_mine(self) -> None:
-        """RunConflict when a later attempt has taken the run over."""
-        if self._latest() != self.attempt:
-            raise RunConflict(
+        """Overtaken when a later attempt has taken the run over."""
+        if self._overtaken():
+            raise Overtaken(
                 f"run {self.run} has been taken over by attempt {self._latest()}; "
                 f"attempt {self.attempt} commits nothing"
             )
 
-    def release(self) -> None:
-        """Let another attempt go on at once."""
+    def decide(self, verdict: str, **more: Any) -> None:
+        """Say what this attempt does at its end; Overtaken where that was taken from it."""
+        said = {"verdict": verdict, "nonce": uuid.uuid4().hex, **more}
+        if not self._put_mine(_verdict(self.attempt), _bytes(said)):
+            raise Overtaken(
+                f"run {self.run} has been taken over; attempt {self.attempt} commits nothing"
+            )
+
+    def verdict(self, attempt: int) -> dict[str, Any]:
+        """What was decided of an attempt; empty where nothing was."""
+        return self._json(_verdict(attempt)) or {}
+
+    def begun(self) -> tuple[int, dict[str, Any]] | None:
+        """The first attempt that said that it commits, and what it said."""
+        for name in self._names(".verdict"):
+            number = int(Path(name).stem)
+            said = self.verdict(number)
+            if said.get("verdict") == COMMITS:
+                return number, said
+        return None
+
+    def who(self, attempt: int) -> dict[str, Any]:
+        """What an attempt said of itself; empty for the attempt before the first."""
+        return self._json(_attempt(attempt)) or {}
+
+    def release(self, error: BaseException | None = None) -> None:
+        """Let another attempt go on at once; `error` is what ended this one."""
         self._beating.set()
         if self._beater is not None:
             self._beater.join()
             self._beater = None
+            said = {} if error is None else {"error": type(error).__name__, "message": str(error)}
             # How the run ended counts more than a note of it; the next attempt sees no beat.
             with contextlib.suppress(StorageError):
-                self.folder.put(f"attempts/{self.attempt:04d}.end", b"{}")
+                self.folder.put(f"attempts/{self.attempt:04d}.end", _bytes(said))
 
-    def _beat(self) -> None:
+    def end(self, attempt: int) -> dict[str, Any] | None:
+        """What an attempt said when it ended; None where it has not, or could not."""
+        return self._json(f"attempts/{attempt:04d}.end")
+
+    def _refuse_lower(self, epoch: int, who: Mapping[str, Any]) -> None:
+        if epoch < who.get("epoch", 0):
+            raise Overtaken(
+                f"run {self.run} has been taken over under epoch {who['epoch']}; epoch {epoch} "
+                "does nothing",
+                remedy="" if epoch else f"leave it to its operator, or give --epoch {who['epoch']}",
+            )
+
+    def _put_attempt(self, number: int, who: dict[str, Any]) -> bool:
+        if not self._put_mine(_attempt(number), _bytes(who)):
+            return False
+        self.attempt = number
+        return True
+
+    def _close(self, attempts: Iterable[int]) -> None:
+        """Take the verdict from these attempts, where they have not said theirs."""
+        decided = set(self._names(".verdict"))
+        for number in attempts:
+            if _verdict(number) not in decided:
+                self.folder.put_new(_verdict(number), _bytes({"verdict": CLOSED}))
+
+    def _start_beating(self, overtaken: Callable[[], None]) -> None:
+        self._beater = threading.Thread(
+            target=self._beat, args=(overtaken,), name="lancemill-beat", daemon=True
+        )
+        self._beater.start()
+
+    def _beat(self, overtaken: Callable[[], None]) -> None:
         count = 0
         while not self._beating.wait(BEAT_SECONDS):
             count += 1
             # A store that does not answer now may answer the next beat; the run itself will tell.
             with contextlib.suppress(Exception):
                 self.folder.put(f"attempts/{self.attempt:04d}.beat", str(count).encode())
+                if self._overtaken():
+                    overtaken()
+                    return
+
+    def _overtaken(self) -> bool:
+        # Attempts are numbered without gaps: each puts the number behind the last one.
+        return self.folder.get(_attempt(self.attempt + 1)) is not None
 
     def _latest(self) -> int:
-        names = [name for name in self.folder.list("attempts/") if name.endswith(".json")]
-        return max((int(Path(name).stem) for name in names), default=0)
+        return max((int(Path(name).stem) for name in self._names(".json")), default=0)
 
-    def _alive(self, attempt: int) -> bool:
-        if self.folder.get(f"attempts/{attempt:04d}.end") is not None:
+    def _names(self, suffix: str) -> list[str]:
+        return [name for name in self.folder.list("attempts/") if name.endswith(suffix)]
+
+    def alive(self, attempt: int) -> bool:
+        """Whether the process of an attempt is at work; looks for some seconds where it must."""
+        if self.end(attempt) is not None:
             return False
-        who = self._json(_attempt(attempt))
-        if who is not None and who.get("host") == _identity()["host"]:
-            return bool(_process_start(int(who["pid"])) == who["started"])
-        # Another machine: its clock says nothing here, but its beat goes on or does not.
-        name = f"attempts/{attempt:04d}.beat"
-        before = self.folder.get(name)
-        end = time.monotonic() + 2.4 * BEAT_SECONDS
-        while time.monotonic() < end:
-            time.sleep(BEAT_SECONDS / 5)
-            if self.folder.get(name) != before:
-                return True
-        return False
+        return is_alive(self.folder, f"attempts/{attempt:04d}.beat", self.who(attempt))
 
     def _put_mine(self, name: str, data: bytes) -> bool:
         """A create-only put; True also when the answer was lost and a retry found our own write."""
@@ -178,39 +268,8 @@ def _attempt(number: int) -> str:
     return f"attempts/{number:04d}.json"
 
 
-def _identity() -> dict[str, Any]:
-    return {
-        "host": f"{socket.gethostname()}/{_boot()}",
-        "pid": os.getpid(),
-        "started": _process_start(os.getpid()),
-        "nonce": uuid.uuid4().hex,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _boot() -> str:
-    """What tells this boot of this machine (or this container) from another of the same name."""
-    with contextlib.suppress(OSError):
-        namespace = str(Path("/proc/self/ns/pid").readlink())
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8] + namespace
-    return ""
-
-
-def _process_start(pid: int) -> str | None:
-    """What tells a process from a later one with its number; None when there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        pass
-    if Path("/proc/self").exists():
-        return None
-    try:  # no /proc (macOS): a number that is in use is taken for the same process
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "unknown"
+def _verdict(number: int) -> str:
+    return f"attempts/{number:04d}.verdict"
 
 
 def _bytes(value: dict[str, Any]) -> bytes:

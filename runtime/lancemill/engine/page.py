@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lancemill.engine.preview import preview_of
+from lancemill.errors import Overtaken
 from lancemill.manifest import Job
 from lancemill.report.summary import RunSummary
 from lancemill.sources.source import Shard, Snapshot
@@ -40,8 +42,11 @@ def write_page(run: RunInProgress, summary: RunSummary, job: Job, also: Path | N
         return summary  # who stops a run does not wait for pictures
     try:
         text = _page(run, summary, job)
-        run.ledger.folder.put("report.html", text.encode())
-        place = f"{run.ledger.folder.uri}/report.html"
+        place = ""
+        with suppress(Overtaken):  # then it is another attempt's run, and page
+            run.ledger.still_mine()
+            run.ledger.folder.put("report.html", text.encode())
+            place = f"{run.ledger.folder.uri}/report.html"
         if also is not None:
             also.parent.mkdir(parents=True, exist_ok=True)
             also.write_text(text, encoding="utf-8")

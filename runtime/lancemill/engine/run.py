@@ -9,6 +9,7 @@ the commit is repeated by a resumed run until the outcome is written.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import resource
 import time
@@ -23,7 +24,8 @@ import pyarrow as pa
 from lancemill.engine.books import close_books, close_left_open
 from lancemill.engine.checks import summarise, validate
 from lancemill.engine.faults import Budget, policy_of
-from lancemill.engine.ledger import Ledger
+from lancemill.engine.finish import begin, finish, summaries_of
+from lancemill.engine.ledger import FAILED, Ledger
 from lancemill.engine.local import HEAD, SINK_STAGE, LocalEngine
 from lancemill.engine.portion import first_rows, spread
 from lancemill.engine.prepare import Prepared
@@ -36,10 +38,11 @@ from lancemill.errors import (
     ManifestError,
     Mistake,
     RunConflict,
+    StorageError,
 )
 from lancemill.plan.meaning import difference, hash_of, meaning_of
 from lancemill.plan.segments import target_shard_bytes
-from lancemill.report.summary import Estimate, RunSummary, SummaryTable, Validation
+from lancemill.report.summary import End, Estimate, Result, RunSummary, SummaryTable, Validation
 from lancemill.sinks.sink import Committed, RunRef
 from lancemill.sources.source import Shard, Snapshot
 from lancemill.storage import open_store
@@ -72,6 +75,8 @@ class RunOptions:
     """Bytes of the source in a shard: what a run that dies has to do again. None: by its size."""
     manifest: str = ""
     """The manifest's text, kept with the run."""
+    epoch: int = 0
+    """Given by whoever orders the run's attempts: a higher one takes over from a lower one."""
 
 
 def new_run_id() -> str:
@@ -109,6 +114,11 @@ class RunInProgress:
         self.head: pa.Table | None = None
         """The first rows of the output, for the page."""
         self._committed: Committed | None = None
+        self._begun = False
+        """Whether it has been said that this attempt commits."""
+        self._failed = False
+        """Whether it has been said that the run fails, by this attempt and by any other."""
+        self._overtaken = False
         self._worker: Worker | None = None
         self.beginning = False
         """True until the source is listed: nothing has been done that had to be finished."""
@@ -123,6 +133,10 @@ class RunInProgress:
         if self._worker is not None:
             self._worker.stop(STOP_WITHIN_S)
 
+    def _stop_overtaken(self) -> None:
+        self._overtaken = True
+        self.interrupt()
+
     def execute(self) -> RunSummary:
         """Do the run; its summary, or the error that ended it (with what is kept)."""
         if self.options.resume and self.ledger.record() is None:
@@ -131,14 +145,26 @@ class RunInProgress:
                 remedy="`lancemill runs` lists them",
             )
         self.beginning = True
-        self.ledger.claim()
+        self.ledger.claim(self.options.epoch, self._stop_overtaken)
+        ended: LancemillError | None = None
         try:
             return self._execute()
         except LancemillError as error:
+            ended = error
             self._say_what_is_kept(error)
+            self._record_failure(error)
             raise
         finally:
-            self.ledger.release()
+            self.ledger.release(ended)
+
+    def _record_failure(self, error: LancemillError) -> None:
+        """In the ledger, where another attempt would fail in the same way."""
+        if not error.final or self._begun or self.options.sample:
+            return
+        # Why the run fails is told all the same, here; the ledger then says that it is open.
+        with contextlib.suppress(StorageError):
+            self.ledger.decide(FAILED, error=type(error).__name__, message=str(error))
+            self._failed = True
 
     # -- the order of things
 
@@ -149,8 +175,10 @@ class RunInProgress:
         self.snapshot = snapshot = self.prepared.source.open_snapshot(record["snapshot"])
         done = None if self.options.sample else self.sink.committed(self.ref, base)
         if done is not None:
-            self.results = self.ledger.finished()
-            return self._conclude(replace(done, already=True), record, [], [])
+            return self._finished_before(done)
+        begun = None if self.options.sample else self.ledger.begun()
+        if begun is not None:
+            return self._finished_before(finish(self.sink, self.ledger, record, begun[1]))
         if snapshot.rows == 0:
             return self._nothing_to_do(record)
         shards = list(self._shards(snapshot, record["shardBytes"]))
@@ -165,11 +193,24 @@ class RunInProgress:
             if self.options.sample:
                 return self._sampled(snapshot, outputs, base, validations, summaries)
             self.ledger.still_mine()
+            self._begin(self.plan.output, summaries)
             committed = self.sink.commit(self.ref, outputs, self.plan.output, base)
         except LancemillError:
             self.sink.discard((), base)  # of the staging only: the shards are kept
             raise
-        return self._conclude(committed, record, validations, summaries)
+        return self._conclude(committed, validations, summaries)
+
+    def _begin(self, schema: pa.Schema | None, summaries: Sequence[SummaryTable] = ()) -> None:
+        """From here on the run is committed: by this attempt, or by who comes after it."""
+        seconds = _cpu_seconds() - self._cpu_began
+        begin(self.ledger, self.ref, schema, summaries, seconds)
+        self._begun = True
+
+    def _finished_before(self, done: Committed) -> RunSummary:
+        """An earlier attempt has committed, or has left its commit to this one."""
+        self.results = self.ledger.finished()
+        _, begun = self.ledger.begun() or (0, {})
+        return self._conclude(replace(done, already=True), [], summaries_of(begun))
 
     def _record(self) -> dict[str, Any]:
         """The run's record: that of an earlier attempt if it means the same, else a new one."""
@@ -185,12 +226,14 @@ class RunInProgress:
             raise RunConflict(
                 f"run {self.run} was started with another manifest: {'; '.join(changes[:4])}",
                 remedy="start a new run for the new manifest, or put the old one back to resume",
+                final=True,
             )
         return record
 
     def _new_record(self) -> dict[str, Any]:
         previous = None if self.options.sample else self._previous_snapshot()
         snapshot = self.prepared.source.take_snapshot(self.ledger.source_folder, previous)
+        shard_bytes = self.options.shard_bytes or target_shard_bytes(snapshot.bytes)
         return {
             "run": self.run,
             "pipeline": self.plan.pipeline,
@@ -200,7 +243,8 @@ class RunInProgress:
             "meaningHash": self.ref.meaning,
             "manifest": self.options.manifest,
             "snapshot": snapshot.document,
-            "shardBytes": self.options.shard_bytes or target_shard_bytes(snapshot.bytes),
+            "shardBytes": shard_bytes,
+            "shards": sum(1 for _ in self._shards(snapshot, shard_bytes)),
             "base": self.sink.prepare(self.plan.output, self.ref),
         }
 
@@ -276,6 +320,8 @@ class RunInProgress:
                 self._finish(replace(result, attempt=self.ledger.attempt), base)
 
     def _stop_if_asked(self) -> None:
+        if self._overtaken:
+            self.ledger.still_mine()
         if self._interrupted:
             raise Interrupted(f"run {self.run} was stopped")
 
@@ -292,12 +338,12 @@ class RunInProgress:
     def _conclude(
         self,
         committed: Committed,
-        record: dict[str, Any],
         validations: list[Validation],
         summaries: list[SummaryTable],
     ) -> RunSummary:
         """Behind the commit: everything here may be repeated."""
         self._committed = committed
+        self.ledger.still_mine()  # else who came after it closes the books
         close_books(self.sink, self.ledger, self.ref, committed, self.results)
         message = ""
         if committed.already:
@@ -314,7 +360,9 @@ class RunInProgress:
     def _nothing_to_do(self, record: dict[str, Any]) -> RunSummary:
         said = record["snapshot"].get("told", "")
         if self.options.sample is None:
-            close_books(self.sink, self.ledger, self.ref, Committed(version=None, rows=0), {})
+            self._begin(None)
+            self._committed = Committed(version=None, rows=0)
+            close_books(self.sink, self.ledger, self.ref, self._committed, {})
         return self._summary("nothing-to-do", message=said or "the source has no rows to do")
 
     def _sampled(
@@ -340,11 +388,13 @@ class RunInProgress:
             estimate=Estimate(snapshot.rows, seconds * factor, round(size * factor)),
         )
 
-    def _summary(self, result: Any, **told: Any) -> RunSummary:
+    def _summary(self, result: Result, **told: Any) -> RunSummary:
         reasons: dict[str, int] = {}
         for one in self.results.values():
             for fault in one.faults:
                 reasons[fault.reason] = reasons.get(fault.reason, 0) + 1
+        for refused in self._committed.set_aside if self._committed else ():
+            reasons[refused["reason"]] = reasons.get(refused["reason"], 0) + 1
         meter = self.meter
         mine = self.ledger.attempt
         return RunSummary(
@@ -362,18 +412,32 @@ class RunInProgress:
             stages=meter.totals() if meter else (),
             max_fault_rate=self.prepared.pipeline.spec.errors.max_rate,
             started_at=self._started_at,
+            end=self._end(result),
             **told,
         )
 
     def failed(self, error: LancemillError) -> RunSummary:
         """The summary of a run that `error` ended."""
-        result = "interrupted" if isinstance(error, Interrupted) else "failed"
+        result: Result = "interrupted" if isinstance(error, Interrupted) else "failed"
+        self._overtaken |= isinstance(error, RunConflict) and not error.final
         return self._summary(
             result,
             message=str(error),
             kept=error.kept,
             remedy=error.remedy,
+            exit_status=error.exit_status,
         )
+
+    def _end(self, result: Result) -> End:
+        """What can be said of the run for good."""
+        if self.options.sample:
+            return "unknown"
+        if result in ("succeeded", "nothing-to-do"):
+            return "committed"
+        if self._failed:
+            return "failed"
+        # Also where the failure may not be told in the ledger: it is somebody else's run by then.
+        return "unknown" if self._begun or self._overtaken else "resumable"
 
     def _say_what_is_kept(self, error: LancemillError) -> None:
         total = self.meter.shards_total if self.meter else None

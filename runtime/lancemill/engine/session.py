@@ -12,8 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 from lancemill.engine.page import write_page
-from lancemill.engine.prepare import prepare_job
+from lancemill.engine.prepare import Prepared, prepare_job
 from lancemill.engine.run import RunInProgress, RunOptions, Watcher
+from lancemill.engine.settle import record_refusal
 from lancemill.errors import Interrupted, LancemillError, ManifestError, RunConflict
 from lancemill.manifest import Job
 from lancemill.report.summary import RunSummary
@@ -26,7 +27,7 @@ def run_job(
 
     Raises ManifestError and StorageError for what is found before the run begins.
     """
-    run = RunInProgress(prepare_job(job), replace(options, manifest=job.text), watcher)
+    run = RunInProgress(_prepared(job, options), replace(options, manifest=job.text), watcher)
     with _interruptible(run, watcher):
         try:
             summary = run.execute()
@@ -36,6 +37,15 @@ def run_job(
             _say_how_to_go_on(error, run, job)
             summary = run.failed(error)
     return write_page(run, summary, job, page)
+
+
+def _prepared(job: Job, options: RunOptions) -> Prepared:
+    try:
+        return prepare_job(job)
+    except ManifestError as error:
+        if options.epoch:  # who ordered the attempt asks the ledger why it failed
+            record_refusal(job, options.run or "", options.epoch, error)
+        raise
 
 
 def _say_how_to_go_on(error: LancemillError, run: RunInProgress, job: Job) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Result = Literal["succeeded", "failed", "interrupted", "nothing-to-do"]
+End = Literal["committed", "failed", "resumable", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,10 @@ class RunSummary:
     """Rows of `rows_in` that an earlier attempt had done."""
     started_at: str = ""
     """ISO 8601, UTC."""
+    end: End = "unknown"
+    """What came of the run: `failed` where it would fail again, `unknown` where this attempt
+    cannot say (it was overtaken, or its commit's answer was lost) and the ledger has to be asked."""
+    exit_status: int = 0
 
     @property
     def set_aside(self) -> int:

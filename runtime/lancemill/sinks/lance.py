@@ -229,6 +229,7 @@ class LanceSink:
                 f"{len(gone)} files that run {run.run} has written are gone from {self.uri}: its "
                 "clean-up removes what is not committed after a week",
                 remedy="start a new run; commit within a week, or clean up less often",
+                final=True,
             )
 
     def _refuse_replaced(self, run: RunRef, past: History) -> None:
@@ -239,6 +240,7 @@ class LanceSink:
                     f"run {run.run} was going on",
                     kept="the run's shards are kept, but belong to the dataset as it was before",
                     remedy="start a new run",
+                    final=True,
                 )
 
     def _refuse_other_fields(
@@ -252,6 +254,7 @@ class LanceSink:
                     f"{self.uri}: column '{name}' was dropped or changed while run {run.run} was "
                     "going on",
                     remedy="start a new run",
+                    final=True,
                 )
 
 
@@ -297,6 +300,7 @@ class OverwriteSink(LanceSink):
                 "it now would drop those rows",
                 kept="the run's shards are kept",
                 remedy="start a new run, which will replace them knowingly",
+                final=True,
             )
 
 

@@ -168,6 +168,7 @@ class AddColumnsSink(LanceSink):
                 f"{self.uri} was compacted (version {moved[0]}) while run {run.run} was going on, "
                 "and has no stable row ids to find its rows by",
                 remedy="start a new run, and compact before or after it",
+                final=True,
             )
 
     def _finish(self, run: RunRef, base: Mapping[str, Any]) -> None:

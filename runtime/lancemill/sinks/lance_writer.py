@@ -71,6 +71,7 @@ class LanceWriter:
                 raise RunError(
                     f"{self.table.uri}: column '{field.name}' has a null, and is never null there",
                     remedy=f"keep such rows out: a sql stage, where {field.name} is not null",
+                    final=True,
                 )
         return conform(batch, self.schema)
 

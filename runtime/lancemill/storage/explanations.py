@@ -23,6 +23,8 @@ class _Meaning:
     pattern: str
     cause: str
     remedy: str
+    problem: str = "Other"
+    """As StorageError.problem."""
 
 
 _CREDENTIALS = (
@@ -37,29 +39,37 @@ _MEANINGS = (
         r"could not find.*credential|NoCredentials",
         "there are no credentials",
         _CREDENTIALS,
+        "AccessDenied",
     ),
     _Meaning(
         r"InvalidAccessKeyId",
         "the store does not know this access key (InvalidAccessKeyId)",
         "check which credentials are used, and that storage.endpoint is theirs",
+        "AccessDenied",
     ),
     _Meaning(
         r"SignatureDoesNotMatch",
         "the secret key is wrong (SignatureDoesNotMatch)",
         "check aws_secret_access_key (a stray newline or quote?) and the region",
+        "AccessDenied",
     ),
     _Meaning(
         r"ExpiredToken|TokenRefreshRequired|RequestTimeTooSkewed",
         "the credentials have expired, or this machine's clock is wrong",
         "renew the session token; check the clock",
+        "AccessDenied",
     ),
     _Meaning(
-        r"InvalidToken", "the session token is wrong (InvalidToken)", "check aws_session_token"
+        r"InvalidToken",
+        "the session token is wrong (InvalidToken)",
+        "check aws_session_token",
+        "AccessDenied",
     ),
     _Meaning(
         r"NoSuchBucket|ContainerNotFound|The specified bucket does not exist",
         "{bucket} does not exist",
         "check its name, storage.endpoint and storage.region; create it if it is yours to create",
+        "BucketMissing",
     ),
     _Meaning(
         r"PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint|"
@@ -76,12 +86,14 @@ _MEANINGS = (
         r"NotImplemented|status code: 501|NotSupported|not supported by",
         "the store does not support this operation",
         "a store without conditional writes cannot hold a ledger or a Lance dataset",
+        "StorageUnsupported",
     ),
     _Meaning(
         r"AccessDenied|AllAccessDisabled|status code: 40[13]|lacked the necessary privileges|"
         r"lacked valid authentication|Unauthorized|Forbidden",
         "access denied",
         "check that these credentials may read, list and write here; " + _CREDENTIALS,
+        "AccessDenied",
     ),
     _Meaning(
         r"builder error|URL scheme is not allowed",
@@ -135,6 +147,7 @@ _MEANINGS = (
         r"Permission denied|os error 13\b|Operation not permitted",
         "this user may not read or write it",
         "check its owner and mode",
+        "AccessDenied",
     ),
     _Meaning(
         r"contained empty path segment|illegal character sequence|BadSegment|InvalidPath",
@@ -178,7 +191,9 @@ def explain(error: BaseException | str, uri: str) -> StorageError:
     for meaning in _MEANINGS:
         if re.search(meaning.pattern, evidence):
             fill = _filler(uri, text)
-            return StorageError(f"{place}: {fill(meaning.cause)}", remedy=fill(meaning.remedy))
+            told = StorageError(f"{place}: {fill(meaning.cause)}", remedy=fill(meaning.remedy))
+            told.problem = meaning.problem
+            return told
     return StorageError(f"{place}: {_first_line(text)}")
 
 

@@ -210,6 +210,7 @@ def _give_up(table: Table, run: RunRef, error: OSError, strict: bool, broken: in
                 f"{table.uri} was changed while run {run.run} was going on, and its output does "
                 f"not fit any more ({str(error).split(',')[0]})",
                 remedy="start a new run",
+                final=True,
             ) from error
     elif broken >= BROKEN_ATTEMPTS:
         raise explain(error, table.uri) from error
@@ -221,6 +222,7 @@ def _unknowable(table: Table, run: RunRef) -> RunConflict:
         "would show whether it did have been cleaned up",
         kept="the run's shards are kept",
         remedy="look for the run's rows in the dataset; if they are missing, start a new run",
+        final=True,
     )
 
 

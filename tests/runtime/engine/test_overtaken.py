@@ -59,7 +59,7 @@ def test_an_attempt_overtaken_while_it_lists_goes_on_with_the_other_ones_listing
 ) -> None:
     files(tmp_path, *(f"b{n}" for n in range(10)))
     slow, quick = attempt(tmp_path), attempt(tmp_path)
-    monkeypatch.setattr(Ledger, "_alive", lambda *_: False)
+    monkeypatch.setattr(Ledger, "alive", lambda *_: False)
     write = Ledger.write_record
 
     def stand_still(ledger: Ledger, record: dict[str, Any]) -> Any:
@@ -92,7 +92,7 @@ def test_an_attempt_overtaken_before_it_publishes_its_listing_leaves_the_other_o
 ) -> None:
     files(tmp_path, *(f"b{n}" for n in range(10)))
     slow, quick = attempt(tmp_path), attempt(tmp_path)
-    monkeypatch.setattr(Ledger, "_alive", lambda *_: False)
+    monkeypatch.setattr(Ledger, "alive", lambda *_: False)
     where = "lancemill.sources.objects.publish"
 
     def stand_still(*given: Any) -> Any:
@@ -116,7 +116,7 @@ def test_an_attempt_overtaken_before_its_commit_leaves_nothing_staged(
 ) -> None:
     files(tmp_path, *(f"b{n}" for n in range(10)))
     slow, quick = attempt(tmp_path), attempt(tmp_path)
-    monkeypatch.setattr(Ledger, "_alive", lambda *_: False)
+    monkeypatch.setattr(Ledger, "alive", lambda *_: False)
     still_mine = Ledger.still_mine
 
     def stand_still(ledger: Ledger) -> None:
