@@ -7,6 +7,12 @@ The operator's settings as its environment. What the chart knows by itself comes
   value: {{ toJson .Values.watchNamespaces | quote }}
 - name: LANCEMILL_OPERATOR_HTTP_PORT
   value: {{ .Values.port | quote }}
+{{- if .Values.lease.enabled }}
+- name: LANCEMILL_OPERATOR_LEASE
+  value: "true"
+- name: LANCEMILL_OPERATOR_LEASE_NAME
+  value: {{ include "lancemill.operator" . }}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 {{- if not (kindIs "invalid" $value) }}
 - name: LANCEMILL_OPERATOR_{{ snakecase $name | upper }}

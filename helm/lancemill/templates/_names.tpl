@@ -25,9 +25,12 @@
 {{- end -}}
 {{- end }}
 
-{{/* What a selector may hold: it can never be changed afterwards. */}}
+{{/*
+What a selector may hold: it can never be changed afterwards. The NetworkPolicies of runs let pods of
+this name in.
+*/}}
 {{- define "lancemill.selector" -}}
-app.kubernetes.io/name: {{ include "lancemill.name" . }}
+app.kubernetes.io/name: {{ include "lancemill.name" . }}-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end }}

@@ -42,7 +42,7 @@ to its code needs a line here; tests/kube/test_helm.py has the table of what mus
 - apiGroups: [""]
   resources: [persistentvolumeclaims{{ if .Values.rbac.readSecrets }}, secrets{{ end }}]
   verbs: [get]
-{{- if .Values.rbac.serviceProxy }}
+{{- if eq (toString .Values.settings.progressVia) "proxy" }}
 # Progress through the API server, where pods cannot be reached.
 - apiGroups: [""]
   resources: [services/proxy]
