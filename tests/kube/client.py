@@ -1,0 +1,296 @@
+"""An asynchronous client of the API server that knows objects as plain dictionaries.
+
+The stand-in for KubeRay and the fake nodes hold a thousand of each kind: typed models would cost
+them more than their own work does. `kubernetes_asyncio` reads the kubeconfig; what is asked and
+answered is JSON as the API server sends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes_asyncio import config
+from kubernetes_asyncio.client import Configuration
+
+Object = dict[str, Any]
+
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+JSON = "application/json"
+WATCH_SECONDS = 300
+RETRY_SECONDS = 0.5
+
+
+class ApiError(Exception):
+    """The API server refused; its text is the API server's own message."""
+
+    def __init__(self, code: int, body: Object) -> None:
+        super().__init__(str(body.get("message") or body))
+        self.code = code
+        self.reason = str(body.get("reason", ""))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where the objects of a kind are served."""
+
+    api: str
+    plural: str
+    name: str
+
+    def path(self, namespace: str | None = None, name: str | None = None, sub: str = "") -> str:
+        root = f"/apis/{self.api}" if "/" in self.api else f"/api/{self.api}"
+        parts = [root]
+        if namespace is not None:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        parts += [part for part in (name, sub) if part]
+        return "/".join(parts)
+
+
+RAY_JOB = Kind("ray.io/v1", "rayjobs", "RayJob")
+RAY_CLUSTER = Kind("ray.io/v1", "rayclusters", "RayCluster")
+POD = Kind("v1", "pods", "Pod")
+NODE = Kind("v1", "nodes", "Node")
+SERVICE = Kind("v1", "services", "Service")
+SECRET = Kind("v1", "secrets", "Secret")
+NAMESPACE = Kind("v1", "namespaces", "Namespace")
+SERVICE_ACCOUNT = Kind("v1", "serviceaccounts", "ServiceAccount")
+ROLE = Kind("rbac.authorization.k8s.io/v1", "roles", "Role")
+ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding")
+NEW_EVENT = Kind("events.k8s.io/v1", "events", "Event")
+CORE_EVENT = Kind("v1", "events", "Event")
+RESOURCE_QUOTA = Kind("v1", "resourcequotas", "ResourceQuota")
+JOB = Kind("batch/v1", "jobs", "Job")
+KINDS = {
+    (kind.api, kind.name): kind
+    for kind in (RAY_JOB, RAY_CLUSTER, POD, NODE, SERVICE, SECRET, NAMESPACE, RESOURCE_QUOTA, JOB)
+}
+
+
+def _tls(settings: Configuration) -> ssl.SSLContext | bool:
+    if not settings.host.startswith("https"):
+        return False
+    context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+    if settings.cert_file:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    if not settings.verify_ssl:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+class Client:
+    """`async with Client.of(kubeconfig) as kube`: one pool of connections, one field manager."""
+
+    def __init__(self, settings: Configuration, manager: str) -> None:
+        self._host = settings.host.rstrip("/")
+        self._tls = _tls(settings)
+        key = settings.api_key.get("BearerToken") or settings.api_key.get("authorization") or ""
+        self._headers = {"Authorization": key} if key else {}
+        self._manager = manager
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    async def of(cls, kubeconfig: str | None, manager: str) -> Client:
+        settings = Configuration()
+        await config.load_kube_config(kubeconfig, client_configuration=settings)
+        return cls(settings, manager)
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            headers=self._headers,
+            connector=aiohttp.TCPConnector(limit=64, ssl=self._tls),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def request(
+        self, method: str, path: str, body: object = None, content_type: str = JSON, **query: str
+    ) -> Object:
+        if method in ("POST", "PUT", "PATCH"):
+            query.setdefault("fieldManager", self._manager)
+        assert self._session is not None, "the client was not entered"
+        async with self._session.request(
+            method,
+            f"{self._host}{path}?{urlencode(query)}",
+            data=None if body is None else json.dumps(body),
+            headers={"Content-Type": content_type},
+            timeout=aiohttp.ClientTimeout(total=60),
+        ) as response:
+            text = await response.text()
+        found: Object = json.loads(text) if text.startswith("{") else {"message": text}
+        if response.status >= 400:
+            raise ApiError(response.status, found)
+        return found
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
+        return await self.request("GET", kind.path(namespace, name))
+
+    async def list(self, kind: Kind, namespace: str | None = None, **query: str) -> Object:
+        return await self.request("GET", kind.path(namespace), **query)
+
+    async def create(self, kind: Kind, body: Object, namespace: str | None = None) -> Object:
+        return await self.request("POST", kind.path(namespace), body)
+
+    async def replace(self, kind: Kind, body: Object, sub: str = "") -> Object:
+        meta = body["metadata"]
+        return await self.request("PUT", kind.path(meta.get("namespace"), meta["name"], sub), body)
+
+    async def patch(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        body: object,
+        sub: str = "",
+        content_type: str = MERGE,
+    ) -> Object:
+        return await self.request("PATCH", kind.path(namespace, name, sub), body, content_type)
+
+    async def delete(
+        self, kind: Kind, namespace: str | None, name: str, **options: object
+    ) -> Object:
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", **options}
+        return await self.request("DELETE", kind.path(namespace, name), body)
+
+    async def events(
+        self, kind: Kind, namespace: str | None, version: str, **query: str
+    ) -> AsyncIterator[Object]:
+        """One watch, until the server ends it. An ERROR within it is raised as ApiError."""
+        query |= {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
+        query["timeoutSeconds"] = str(WATCH_SECONDS)
+        assert self._session is not None, "the client was not entered"
+        async with self._session.get(
+            f"{self._host}{kind.path(namespace)}?{urlencode(query)}",
+            timeout=aiohttp.ClientTimeout(total=None, sock_read=WATCH_SECONDS + 30),
+        ) as response:
+            if response.status >= 400:
+                raise ApiError(response.status, json.loads(await response.text()))
+            async for line in _lines(response.content):
+                event: Object = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise ApiError(event["object"].get("code", 0), event["object"])
+                yield event
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length: an object of a watch may be longer than the reader's own limit."""
+    rest = b""
+    async for chunk in stream.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            if line:
+                yield line
+
+
+@dataclass(frozen=True)
+class Change:
+    """ADDED, MODIFIED or DELETED, and the object as it was last seen."""
+
+    type: str
+    kind: Kind
+    object: Object
+
+
+@dataclass
+class Watch:
+    """The live objects of a kind, and each change of them told to `tell`, for as long as it runs.
+
+    After a break it lists afresh and tells the difference, so nothing that was deleted meanwhile
+    stays behind.
+    """
+
+    client: Client
+    kind: Kind
+    tell: Callable[[Change], None]
+    namespace: str | None = None
+    query: dict[str, str] = field(default_factory=dict)
+    objects: dict[tuple[str, str], Object] = field(default_factory=dict)
+    synced: asyncio.Event = field(default_factory=asyncio.Event)
+    _deleted: set[str] = field(default_factory=set)
+
+    async def run(self) -> None:
+        while True:
+            try:
+                version = await self._relist()
+                self.synced.set()
+                while True:
+                    version = await self._follow(version)
+            except (ApiError, aiohttp.ClientError, TimeoutError, json.JSONDecodeError):
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def learn(self, found: Object) -> None:
+        """Take in what a write of ours answered, before the watch says the same."""
+        key = _key(found)
+        known = self.objects.get(key)
+        if known is None:
+            if found["metadata"]["uid"] not in self._deleted:
+                self.objects[key] = found
+        elif _version(found) > _version(known):
+            self.objects[key] = found
+
+    async def _relist(self) -> str:
+        found = await self.client.list(self.kind, self.namespace, **self.query)
+        listed = {_key(item): item for item in found["items"]}
+        for key in self.objects.keys() - listed.keys():
+            self.tell(Change("DELETED", self.kind, self.objects.pop(key)))
+        for item in listed.values():
+            item.setdefault("kind", self.kind.name)
+            item.setdefault("apiVersion", self.kind.api)
+            self._take("MODIFIED" if _key(item) in self.objects else "ADDED", item)
+        return str(found["metadata"]["resourceVersion"])
+
+    async def _follow(self, version: str) -> str:
+        async for event in self.client.events(self.kind, self.namespace, version, **self.query):
+            found = event["object"]
+            version = found["metadata"]["resourceVersion"]
+            if event["type"] != "BOOKMARK":
+                self._take(event["type"], found)
+        return version
+
+    def _take(self, change: str, found: Object) -> None:
+        key = _key(found)
+        if change == "DELETED":
+            self.objects.pop(key, None)
+            self._deleted.add(found["metadata"]["uid"])
+        else:
+            known = self.objects.get(key)
+            if known is None or _version(found) >= _version(known):
+                self.objects[key] = found
+        self.tell(Change(change, self.kind, found))
+
+
+def _key(found: Object) -> tuple[str, str]:
+    meta = found["metadata"]
+    return meta.get("namespace", ""), meta["name"]
+
+
+def _version(found: Object) -> int:
+    return int(found["metadata"]["resourceVersion"])
+
+
+async def quietly(call: Awaitable[Object], *codes: int) -> Object | None:
+    """The answer; None where the API server refuses with one of these codes."""
+    try:
+        return await call
+    except ApiError as refusal:
+        if refusal.code in (codes or (404, 409)):
+            return None
+        raise
+
+
+async def until_synced(watches: Iterable[Watch], seconds: float = 60) -> None:
+    async with asyncio.timeout(seconds):
+        for watch in watches:
+            await watch.synced.wait()

@@ -1,0 +1,298 @@
+"""A played Ray dashboard for each played head pod, with our driver's GET /progress beside it.
+
+One listens at each head's address, so a head that is lost takes its jobs with it and a new one
+knows none. A job is PENDING for a second, then RUNNING, then what its play says (`kube.plays`).
+
+    python -m kube.fake_dashboard --address 127.0.0.5 [--port 8265]    # one head, by hand
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from kube.plays import Director, JobPlay, of_command
+
+Object = dict[str, Any]
+
+PORT = 8265
+PENDING_SECONDS = 1.0
+_BACKLOG = 16
+_MESSAGES = {
+    "PENDING": "Job has not started yet. It may be waiting for the runtime environment to be set "
+    "up.",
+    "RUNNING": "Job is currently running.",
+    "SUCCEEDED": "Job finished successfully.",
+    "STOPPED": "Job was intentionally stopped.",
+    "FAILED": "Job entrypoint command failed with exit code 1, last available logs (truncated to "
+    "20,000 chars):\nValueError: bad row",
+}
+_OVER = ("SUCCEEDED", "STOPPED", "FAILED")
+
+
+@dataclass
+class PlayedJob:
+    """A submitted job; its state follows from the time."""
+
+    id: str
+    entrypoint: str
+    play: JobPlay
+    end: str
+    submitted: float = field(default_factory=time.time)
+    stopped: float | None = None
+
+    def status(self) -> str:
+        now = time.time()
+        if self.stopped is not None and self.stopped <= min(now, self._planned_end):
+            return "STOPPED"
+        if now < self.submitted + PENDING_SECONDS:
+            return "PENDING"
+        return "RUNNING" if now < self._planned_end else self.end
+
+    @property
+    def _planned_end(self) -> float:
+        return self.submitted + PENDING_SECONDS + self.play.seconds
+
+    @property
+    def ended(self) -> float | None:
+        if self.status() not in _OVER:
+            return None
+        return self.stopped if self.status() == "STOPPED" and self.stopped else self._planned_end
+
+    def record(self) -> Object:
+        """As Ray 2.56 answers GET /api/jobs/ID."""
+        status = self.status()
+        ended = self.ended
+        return {
+            "type": "SUBMISSION",
+            "job_id": None if status == "PENDING" else "02000000",
+            "submission_id": self.id,
+            "driver_info": None,
+            "status": status,
+            "entrypoint": self.entrypoint,
+            "message": _MESSAGES[status],
+            "error_type": None,
+            "start_time": int(self.submitted * 1000),
+            "end_time": None if ended is None else int(ended * 1000),
+            "metadata": {},
+            "runtime_env": {},
+            "driver_agent_http_address": None,
+            "driver_node_id": None,
+            "driver_exit_code": {"SUCCEEDED": 0, "FAILED": 1}.get(status),
+        }
+
+    def progress(self) -> Object:
+        """As `lancemill_api.status.Progress`, and with the driver's result once it succeeded."""
+        running = max(0.0, (self.ended or time.time()) - self.submitted - PENDING_SECONDS)
+        share = min(1.0, running / self.play.seconds) if self.play.seconds else 1.0
+        done, rate = int(self.play.rows * share), self.play.rows / (self.play.seconds or 1.0)
+        left = (self.play.rows - done) / rate
+        found: Object = {
+            "text": f"{share:.0%}",
+            "percent": round(100 * share, 1),
+            "rowsDone": done,
+            "rowsTotal": self.play.rows,
+            "rowsPerSecond": rate,
+            "bytesPerSecond": rate * 1024,
+            "etaSeconds": round(left, 1),
+            "lastProgressSeconds": 0.0,
+        }
+        if self.status() == "SUCCEEDED":
+            found["result"] = {"rows": done, "quarantined": 0, "bytes": done * 1024}
+        return found
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status and a body, JSON where it is no text."""
+
+    status: int
+    body: object
+
+    def response(self) -> web.Response:
+        if isinstance(self.body, str):
+            return web.Response(status=self.status, text=self.body)
+        return web.json_response(self.body, status=self.status)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a dashboard was asked, and what it answered."""
+
+    at: float
+    head: str
+    namespace: str
+    method: str
+    path: str
+    body: object
+    headers: dict[str, str]
+    answer: Answer
+
+
+@dataclass
+class PlayedHead:
+    """The dashboard of one head pod. A test may make it misbehave by these fields."""
+
+    name: str
+    namespace: str
+    address: str
+    play: JobPlay = field(default_factory=JobPlay)
+    jobs: dict[str, PlayedJob] = field(default_factory=dict)
+    refuses: bool = False
+    """Connections are cut."""
+    on_get: Answer | None = None
+    """Given to every GET of a job."""
+    on_submit: Answer | None = None
+    """Given to every POST of a job."""
+    first_submission: float | None = None
+    servers: list[asyncio.Server] = field(default_factory=list)
+
+    def forget(self) -> None:
+        self.jobs.clear()
+
+
+class Dashboards:
+    """Every head that is up, by its address."""
+
+    def __init__(
+        self, director: Director | None = None, heard: Callable[[Request], None] | None = None
+    ) -> None:
+        self.heads: dict[str, PlayedHead] = {}
+        self.on_submit: dict[str, Answer] = {}
+        """By namespace: what its heads shall answer to submissions."""
+        self._director = director or Director()
+        self._heard = heard
+        self._server = web.Server(self._handle, access_log=None)
+
+    def of(self, namespace: str) -> list[PlayedHead]:
+        """The heads of a namespace, the latest last."""
+        return [head for head in self.heads.values() if head.namespace == namespace]
+
+    async def open(self, head: PlayedHead, ports: tuple[int, ...] = (PORT,)) -> None:
+        head.on_submit = self.on_submit.get(head.namespace)
+        self.heads[head.address] = head
+        for port in ports:
+            server = await asyncio.get_running_loop().create_server(
+                self._server, head.address, port, backlog=_BACKLOG
+            )
+            head.servers.append(server)
+
+    async def close(self, address: str) -> None:
+        head = self.heads.pop(address, None)
+        for server in head.servers if head else ():
+            server.close()
+
+    async def close_all(self) -> None:
+        for address in list(self.heads):
+            await self.close(address)
+        await self._server.shutdown(timeout=1)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        transport = request.transport
+        address = transport.get_extra_info("sockname")[0] if transport else ""
+        head = self.heads.get(address)
+        if head is None or head.refuses:
+            if transport is not None:
+                transport.abort()
+            return web.Response()
+        body = await request.text()
+        answer = self._answer(head, request.method, request.path, body)
+        if self._heard is not None and request.path != "/progress":
+            self._heard(_heard(head, request, body, answer))
+        return answer.response()
+
+    def _answer(self, head: PlayedHead, method: str, path: str, body: str) -> Answer:
+        match method, path.strip("/").split("/"):
+            case "GET", ["progress"]:
+                return _progress(head)
+            case "POST", ["api", "jobs"]:
+                return self._submit(head, json.loads(body))
+            case "GET", ["api", "jobs", job_id]:
+                return head.on_get or _known(head, job_id)
+            case "POST", ["api", "jobs", job_id, "stop"]:
+                return _stop(head, job_id)
+            case "GET", ["api", "version"]:
+                return Answer(200, {"version": "4", "ray_version": "2.56.1"})
+        return Answer(404, "404: Not Found")
+
+    def _submit(self, head: PlayedHead, body: Object) -> Answer:
+        job_id, entrypoint = body["submission_id"], body["entrypoint"]
+        play = of_command(entrypoint) or head.play
+        first = head.first_submission = head.first_submission or time.time()
+        if time.time() < first + play.refuse:
+            return Answer(500, "Traceback (most recent call last):\nRuntimeError: no")
+        if job_id in head.jobs:
+            text = f"ValueError: Job with submission_id {job_id} already exists. Please use a "
+            text = f"Traceback (most recent call last):\n{text}different submission_id."
+            return Answer(500, text)
+        if head.on_submit is not None:
+            return head.on_submit
+        end = play.end(self._director.count(head.namespace, play.text))
+        head.jobs[job_id] = PlayedJob(job_id, entrypoint, play, end)
+        return Answer(200, {"job_id": job_id, "submission_id": job_id})
+
+
+def _known(head: PlayedHead, job_id: str) -> Answer:
+    job = head.jobs.get(job_id)
+    return Answer(200, job.record()) if job else Answer(404, f"Job {job_id} does not exist")
+
+
+def _stop(head: PlayedHead, job_id: str) -> Answer:
+    job = head.jobs.get(job_id)
+    if job is None:
+        return Answer(404, f"Job {job_id} does not exist")
+    job.stopped = job.stopped or time.time()
+    return Answer(200, {"stopped": True})
+
+
+def _progress(head: PlayedHead) -> Answer:
+    """Of the job that began last, while its driver or what it left is there."""
+    begun = [job for job in head.jobs.values() if job.status() != "PENDING"]
+    return Answer(200, begun[-1].progress()) if begun else Answer(503, "the run has not begun")
+
+
+def _heard(head: PlayedHead, request: web.BaseRequest, body: str, answer: Answer) -> Request:
+    return Request(
+        at=time.time(),
+        head=head.name,
+        namespace=head.namespace,
+        method=request.method,
+        path=request.path,
+        body=json.loads(body) if body else None,
+        headers=dict(request.headers),
+        answer=answer,
+    )
+
+
+@contextlib.asynccontextmanager
+async def one_head(address: str, port: int = PORT) -> AsyncIterator[PlayedHead]:
+    dashboards = Dashboards()
+    head = PlayedHead("head", "default", address)
+    await dashboards.open(head, (port,))
+    try:
+        yield head
+    finally:
+        await dashboards.close_all()
+
+
+async def main(address: str, port: int) -> None:
+    async with one_head(address, port):
+        print(f"http://{address}:{port}", flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="fake_dashboard")
+    parser.add_argument("--address", default="127.0.0.5")
+    parser.add_argument("--port", type=int, default=PORT)
+    given = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(given.address, given.port))
