@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
@@ -17,22 +17,9 @@ from lancemill_api.rules import (
     Unique,
 )
 from lancemill_api.scalars import Name, ObjectName
+from lancemill_api.scheduling import Affinity, LabelKey, Labels, Toleration, TopologySpread
 from lancemill_api.volumes import Volume, VolumeMount
 
-LabelKey = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$",
-        max_length=317,
-    ),
-    Expected("a label's key, such as example.com/zone"),
-]
-LabelValue = Annotated[
-    str,
-    StringConstraints(pattern=r"^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63),
-    Expected("a label's value: letters, digits, -, _ and ., at most 63; numbers in quotes"),
-]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
 Annotations = Annotated[
     dict[LabelKey, Annotated[str, StringConstraints(max_length=4096)]], Field(max_length=64)
 ]
@@ -47,54 +34,6 @@ class Resources(Model):
     """Memory in bytes, such as 8Gi. Default: 4Gi."""
     gpu: Annotated[int, Field(ge=0, le=64)] = 0
     """GPUs. Default: 0."""
-
-
-class Toleration(Model):
-    """A taint of nodes that pods may be placed on nevertheless."""
-
-    key: LabelKey | None = None
-    """Key of the taint. Default: any, with operator Exists."""
-    operator: Literal["Exists", "Equal"] = "Equal"
-    """Exists (any value) or Equal. Default: Equal."""
-    value: LabelValue | None = None
-    """Value of the taint (operator Equal). Default: empty."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """NoSchedule, PreferNoSchedule or NoExecute. Default: all of them."""
-    toleration_seconds: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
-    """Seconds that NoExecute is borne for. Default: for ever."""
-
-
-Terms = Annotated[dict[str, Any], Field(max_length=2)]
-"""Kubernetes' own terms of affinity. Their schema alone is larger than ours: the API server reads
-them when it makes the pods."""
-
-
-class Affinity(Model):
-    """Nodes and pods that a pod is drawn to or kept from, in Kubernetes' own words."""
-
-    node_affinity: Terms | None = None
-    """Which nodes: requiredDuringSchedulingIgnoredDuringExecution and
-    preferredDuringSchedulingIgnoredDuringExecution. Default: any."""
-    pod_affinity: Terms | None = None
-    """Pods to be near to, in the same two words. Default: none."""
-    pod_anti_affinity: Terms | None = None
-    """Pods to be away from, in the same two words. Default: none."""
-
-
-class TopologySpread(Model):
-    """How evenly workers are spread over nodes or zones."""
-
-    max_skew: Annotated[int, Field(ge=1, le=10000)] = 1
-    """Most difference in workers between two domains. Default: 1."""
-    topology_key: LabelKey
-    """Label of nodes that makes a domain, such as topology.kubernetes.io/zone."""
-    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = "ScheduleAnyway"
-    """DoNotSchedule or ScheduleAnyway. Default: ScheduleAnyway."""
-    min_domains: Annotated[int, Field(ge=1, le=10000)] | None = None
-    """Fewest domains (with DoNotSchedule). Default: 1."""
-    label_selector: Annotated[dict[str, Any], Field(max_length=2)] | None = None
-    """Pods that are counted, as matchLabels and matchExpressions. Default: the workers of this
-    group in this run."""
 
 
 class Placed(Model):

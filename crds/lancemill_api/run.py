@@ -65,7 +65,8 @@ class Run(Model):
     ttl_after_finished: Duration = "10m"
     """Time after which a finished run's cluster is deleted. Default: 10m."""
     queue_name: Name | None = None
-    """Kueue's LocalQueue to wait in. Default: none."""
+    """Kueue's LocalQueue to wait in. Kueue admits a whole run, so that there each worker group has
+    maxReplicas workers from the start. Default: none."""
     readiness: Literal["Completed", "Accepted"] = "Completed"
     """When Ready is True: when the run has Completed, or when the manifest is Accepted (so that
     GitOps tools do not wait for the run). Default: Completed."""

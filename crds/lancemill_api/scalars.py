@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from lancemill_api import types
@@ -39,21 +40,52 @@ Column = Annotated[
     Expected("the name of a column, 1 to 256 characters"),
 ]
 
+_REST = r"(?:[^/?#@\n]+(?:[/?#].*)?|[/?#].*)"
+"""What follows :// in an address that names no user."""
+
+
+def _without_login(value: Any) -> Any:
+    if isinstance(value, str) and re.match(r"[a-z][a-z0-9+.-]*://[^/?#]*@", value):
+        raise PydanticCustomError(
+            "login",
+            "holds a user or password before the host; put credentials into a Secret, and give "
+            "its name as storage.secretRef",
+        )
+    return value
+
+
+def without_login() -> BeforeValidator:
+    """A manifest lies in Git: no credentials in addresses. The value is not told again."""
+    return BeforeValidator(_without_login)
+
+
 Uri = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(?:(?:file|s3|gs|az|https?)://.+|(?:[^:]|:[^/])+)$", max_length=2048
+        pattern=rf"^(?:(?:file|s3|gs|az|https?)://{_REST}|(?:[^:]|:[^/])+)$", max_length=2048
     ),
+    without_login(),
     Expected("a path, or a URI that begins with file://, s3://, gs://, az://, http:// or https://"),
 ]
 """A place to read from. Relative paths start at the manifest's folder."""
 
 WritableUri = Annotated[
     str,
-    StringConstraints(pattern=r"^(?:(?:file|s3|gs|az)://.+|(?:[^:]|:[^/])+)$", max_length=2048),
+    StringConstraints(
+        pattern=rf"^(?:(?:file|s3|gs|az)://{_REST}|(?:[^:]|:[^/])+)$", max_length=2048
+    ),
+    without_login(),
     Expected("a path, or a URI that begins with file://, s3://, gs:// or az://"),
 ]
 """A place to write to. Relative paths start at the manifest's folder."""
+
+Endpoint = Annotated[
+    str,
+    StringConstraints(pattern=rf"^https?://{_REST}$", max_length=2048),
+    without_login(),
+    Expected("an address that begins with http:// or https://"),
+]
+"""The address of a service."""
 
 Query = Annotated[
     str, StringConstraints(min_length=1, max_length=65536), Expected("SQL, as DuckDB reads it")

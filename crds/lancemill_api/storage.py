@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from lancemill_api.base import Expected, Model
+from lancemill_api.base import Model
 from lancemill_api.rules import NotTogether
-from lancemill_api.scalars import ObjectName
+from lancemill_api.scalars import Endpoint, ObjectName
 
 
 class SecretRef(Model):
@@ -25,14 +25,7 @@ class Storage(Model):
 
     must_hold = (NotTogether("anonymous", "secretRef", "expected one of them"),)
 
-    endpoint: (
-        Annotated[
-            str,
-            StringConstraints(pattern=r"^https?://.+$", max_length=2048),
-            Expected("an address that begins with http:// or https://"),
-        ]
-        | None
-    ) = None
+    endpoint: Endpoint | None = None
     """Address of an S3-compatible store, such as https://minio.example:9000. Default: the
     cloud's own."""
     region: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None

@@ -42,6 +42,8 @@ def accepted(document: dict[str, Any]) -> Resource:
             "is no ",
             "but workers",
             "beside",
+            "Lancemill or KubeRay",
+            "is a secret",
         )
         empty = ("at least one of",)
         for mistake in refused.mistakes:

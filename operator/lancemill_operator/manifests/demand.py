@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lancemill_api.cluster import Placed, Resources, Toleration
+from lancemill_api.cluster import Placed, Resources
 from lancemill_api.pipeline import MultimodalPipeline
 from lancemill_api.quantities import quantity
+from lancemill_api.scheduling import Toleration
 from lancemill_operator.manifests import groups
 from lancemill_operator.manifests.defaults import Defaults
 
