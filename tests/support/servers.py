@@ -23,7 +23,6 @@ import re
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -40,6 +39,10 @@ class Faults:
 
     latency: float = 0.0
     """Seconds before each answer."""
+    hold: threading.Event | None = None
+    """Until it is set, or the server ends, answers are held back..."""
+    served: int = 0
+    """...but for those to so many first requests."""
     fail_every: int = 0
     """Every n-th request is answered by `fail_status`; 0: none."""
     fail_status: int = 503
@@ -53,6 +56,8 @@ class Faults:
     """Every n-th answer promises its whole length and ends, orderly, after half of it."""
     drip: tuple[int, float] | None = None
     """(bytes, seconds): the body comes in such pieces with such pauses."""
+    forgets: Sequence[str] = ()
+    """Headers of requests (in small letters) that a proxy does not pass on."""
     only: str = ""
     """Regular expression on `METHOD /path`: faults and counting for requests that match."""
 
@@ -101,7 +106,8 @@ def faulty_http(files: Mapping[str, bytes] | Path, **faults: Any) -> Iterator[Ht
 @contextlib.contextmanager
 def faulty_proxy(target: str, **faults: Any) -> Iterator[HttpServer]:
     """A front of the HTTP server at `target`: passes requests on, and misbehaves; see Faults."""
-    with _serving(_ProxySite(target), Faults(**faults)) as server:
+    told = Faults(**faults)
+    with _serving(_ProxySite(target, told.forgets), told) as server:
         yield server
 
 
@@ -277,13 +283,14 @@ class _ProxySite:
 
     OWN = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive"})
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, forgets: Sequence[str] = ()) -> None:
         self.netloc = urlsplit(target).netloc
+        self.forgets = {"connection", *forgets}
 
     def answer(self, asked: Asked, body: bytes) -> Answer:
         connection = http.client.HTTPConnection(self.netloc, timeout=60)
         try:
-            headers = {k: v for k, v in asked.headers.items() if k != "connection"}
+            headers = {k: v for k, v in asked.headers.items() if k not in self.forgets}
             connection.request(asked.method, asked.path, body, headers)
             response = connection.getresponse()
             given = response.read()
@@ -305,6 +312,7 @@ def _serving(site: _FileSite | _ProxySite, faults: Faults) -> Iterator[HttpServe
     try:
         yield server.seen
     finally:
+        server.over.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -324,6 +332,12 @@ class _Server(ThreadingHTTPServer):
         self.counted = 0
         self.counted_by_path: dict[str, int] = {}
         self.in_flight = 0
+        self.over = threading.Event()
+
+    def wait_for(self, event: threading.Event) -> None:
+        """Until it is set, or this server ends."""
+        while not (event.is_set() or self.over.wait(0.02)):
+            pass
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news."""
@@ -369,7 +383,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self, asked: Asked, body: bytes, number: int, number_of_path: int) -> None:
         faults = self.server.faults
         if number and faults.latency:
-            time.sleep(faults.latency)
+            self.server.over.wait(faults.latency)
+        if number > faults.served and faults.hold is not None:
+            self.server.wait_for(faults.hold)
         status = _planned_status(faults, asked, number, number_of_path)
         if status != 200:
             headers = {} if faults.retry_after is None else {"Retry-After": faults.retry_after}
@@ -394,7 +410,8 @@ class _Handler(BaseHTTPRequestHandler):
         piece, pause = drip or (max(len(body), 1), 0.0)
         for at in range(0, len(body), piece):
             self.wfile.write(body[at : at + piece])
-            time.sleep(pause)
+            if pause and self.server.over.wait(pause):
+                return
 
     def _break(self, reset: bool) -> None:
         self.close_connection = True

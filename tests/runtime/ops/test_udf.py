@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import subprocess
 import sys
 import textwrap
@@ -266,16 +267,16 @@ def test_only_rows_that_stall_are_faults_and_cost_their_time_limit(code, tmp_pat
     began = time.monotonic()
     outcome = run(
         tmp_path,
-        ROWS.slice(0, 3),
+        ROWS.slice(0, 2),
         isolation="process",
-        row_timeout="300ms",
+        row_timeout="2s",
         args={"how": "stall", "bad": [1]},
     )
-    assert outcome.rows["out"].to_pylist() == [0, None, 2]
+    assert outcome.rows["out"].to_pylist() == [0, None]
     (fault,) = outcome.faults
     assert (fault.row, fault.reason) == (1, "Timeout")
-    assert "300ms" in fault.message
-    assert time.monotonic() - began < 30
+    assert "2s" in fault.message
+    assert time.monotonic() - began < 50  # and not the 60 s for which the row stalls
 
 
 def test_an_empty_batch_is_not_a_fault(code, tmp_path):
@@ -287,7 +288,7 @@ def test_several_threads_may_call_a_function_at_once(code, tmp_path):
     code("""
         import threading
 
-        together = threading.Barrier(2, timeout=20)
+        together = threading.Barrier(2, timeout=60)
 
         def f(batch):
             together.wait()
@@ -430,7 +431,7 @@ def test_a_busy_process_ends_when_its_parent_is_killed(code, tmp_path):
 
         def f(batch):
             print(os.getpid(), flush=True)
-            time.sleep(60)
+            time.sleep(100)
     """)
     parent = textwrap.dedent(f"""
         from pathlib import Path
@@ -441,16 +442,12 @@ def test_a_busy_process_ends_when_its_parent_is_killed(code, tmp_path):
         child.call(pa.record_batch({{"n": [1]}}), None)
     """)
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
-        child = int(process.stdout.readline())
+        assert process.stdout.readline().strip().isdigit()
         process.kill()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            os.kill(child, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.02)
-    pytest.fail("the child outlived its parent")
+        # Both write to this pipe: it ends when the last of them has.
+        ended, _, _ = select.select([process.stdout], [], [], 60)
+        assert ended, "the child outlived its parent"
+        assert process.stdout.read() == b""
 
 
 def test_closing_ends_a_call_that_is_under_way(code, tmp_path):
@@ -482,7 +479,7 @@ def test_closing_ends_a_call_that_is_under_way(code, tmp_path):
     while not mark.exists():
         time.sleep(0.01)
     applied.close()
-    thread.join(10)
+    thread.join(60)
     assert "was stopped" in str(failures[0])
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from .given import Place
 
 FUNCTIONS = """\
@@ -35,7 +33,6 @@ def with_function(place: Place, name: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.timeout(60)
 def test_an_operation_that_cannot_begin_ends_the_run_with_its_reason(place: Place) -> None:
     place.pictures(3)
     told = place.run(**with_function(place, "Starting"))

@@ -42,7 +42,7 @@ assert not [name for name in sys.modules if name.startswith("lancemill")]
 def alone(script: str, dataset: Path) -> str:
     """What `script` prints in an interpreter of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", script, str(dataset)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script, str(dataset)], capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,10 @@ from support.servers import HttpServer, faulty_http
 
 from .given import Place, picture, spec
 
-SOON = 2.0
-"""Seconds within which a run stops."""
+LONG = 100
+"""Seconds that a run would have to wait for what it is doing."""
+SOON = LONG / 2
+"""Seconds within which a run that is stopped has ended, on the slowest machine: it did not wait."""
 
 
 @contextmanager
@@ -34,7 +37,7 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def until(holds: Any, seconds: float = 30) -> None:
+def until(holds: Any, seconds: float = 60) -> None:
     """Wait until `holds()`."""
     end = time.monotonic() + seconds
     while not holds():
@@ -44,13 +47,10 @@ def until(holds: Any, seconds: float = 30) -> None:
 
 def stopped(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> str:
     """Send the signal; what the process says as it ends, soon and with the status for it."""
-    began = time.monotonic()
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
-    took = time.monotonic() - began
+    out, err = process.communicate(timeout=SOON)
     said = out + err
     assert process.returncode == 130, said
-    assert took < SOON, f"{took:.1f} s: {said}"
     assert "Traceback" not in said
     return said
 
@@ -67,7 +67,8 @@ def over_http(place: Place, server: HttpServer, **changes: Any) -> Path:
 
 
 def test_ctrl_c_stops_soon_says_what_is_kept_and_how_to_go_on(place: Place) -> None:
-    with faulty_http(FILES, latency=0.4, only="GET /p") as server:
+    never = threading.Event()
+    with faulty_http(FILES, hold=never, served=20, only="GET /p") as server:
         manifest = over_http(place, server)
         with started("run", str(manifest), "--shard-bytes", "4Ki") as process:
             done = place.folder
@@ -82,10 +83,12 @@ def test_ctrl_c_stops_soon_says_what_is_kept_and_how_to_go_on(place: Place) -> N
 def test_a_stopped_run_is_completed_by_the_command_that_it_names(place: Place) -> None:
     names = place.pictures(60)
     slow = [{"name": "slow", "udf": {"entrypoint": "slow.py:slow", "schema": {"one": "int64"},
-             "inputs": ["key"], "batchSize": 4}}]  # fmt: skip
+             "inputs": ["key"], "batchSize": 1}}]  # fmt: skip
+    slowly = place.folder / "slowly"
+    slowly.touch()
     (place.folder / "slow.py").write_text(
-        "import time\nimport pyarrow as pa\n\n"
-        "def slow(batch):\n    time.sleep(0.1)\n"
+        "import pathlib, time\nimport pyarrow as pa\n\n"
+        f"def slow(batch):\n    time.sleep(0.5 if pathlib.Path({str(slowly)!r}).exists() else 0)\n"
         "    return pa.RecordBatch.from_arrays([pa.array([1] * len(batch), pa.int64())], ['one'])\n"
     )
     manifest = place.manifest(
@@ -94,6 +97,7 @@ def test_a_stopped_run_is_completed_by_the_command_that_it_names(place: Place) -
     with started("run", str(manifest), "--quiet", "--shard-bytes", "8Ki") as process:
         until(lambda: list(place.folder.glob("out.lance.runs/*/done/*.json")))
         said = stopped(process)
+    slowly.unlink()
     line = next(line for line in said.splitlines() if "go on:" in line)
     words = line.partition("lancemill ")[2].split()
     finished = command(*words, "--quiet")
@@ -104,7 +108,7 @@ def test_a_stopped_run_is_completed_by_the_command_that_it_names(place: Place) -
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_waits_for_a_server_stops_soon(place: Place, number: signal.Signals) -> None:
     with (
-        faulty_http(FILES, latency=20, only="GET /p") as server,
+        faulty_http(FILES, latency=LONG, only="GET /p") as server,
         started("run", str(over_http(place, server)), "--quiet") as process,
     ):
         until(lambda: any(r.method == "GET" and "p0" in r.path for r in server.requests))
@@ -112,16 +116,18 @@ def test_a_run_that_waits_for_a_server_stops_soon(place: Place, number: signal.S
 
 
 def test_a_run_that_lists_a_slow_server_stops_soon(place: Place) -> None:
+    many = {f"p{index:04}.jpg": b"" for index in range(2000)}
     with (
-        faulty_http(FILES, latency=0.5, only="HEAD /p") as server,
+        faulty_http(many, latency=0.5, only="HEAD /p") as server,
         started("run", str(over_http(place, server)), "--quiet") as process,
     ):
-        until(lambda: any(r.method == "HEAD" and "p0" in r.path for r in server.requests))
+        until(lambda: any(r.method == "HEAD" for r in server.requests))
         stopped(process)
+    assert len([r for r in server.requests if r.method == "HEAD"]) < len(many)
 
 
 def test_a_run_that_waits_for_its_next_attempt_stops_soon(place: Place) -> None:
-    rule = {"stage": "fetch", "action": "retry", "attempts": 5, "backoff": "20s"}
+    rule = {"stage": "fetch", "action": "retry", "attempts": 5, "backoff": f"{LONG}s"}
     with faulty_http(FILES, fail_every=1, fail_status=503, only="GET /p") as server:
         stages = spec()["stages"]
         stages[0]["fetch"] |= {"allowPrivateAddresses": True, "attempts": 1}
@@ -139,7 +145,7 @@ def test_a_run_in_the_middle_of_a_slow_function_stops_soon(place: Place) -> None
     begun = place.folder / "begun"
     (place.folder / "slow.py").write_text(
         "import time, pathlib\n\ndef slow(batch):\n"
-        f"    pathlib.Path({str(begun)!r}).touch()\n    time.sleep(30)\n    return batch\n"
+        f"    pathlib.Path({str(begun)!r}).touch()\n    time.sleep({LONG})\n    return batch\n"
     )
     manifest = place.manifest(
         stages=slow, sink={"lance": {"uri": "out.lance", "columns": ["key", "one"]}}
@@ -150,7 +156,8 @@ def test_a_run_in_the_middle_of_a_slow_function_stops_soon(place: Place) -> None
 
 
 def test_a_second_process_with_the_same_id_is_refused_in_one_line(place: Place) -> None:
-    with faulty_http(FILES, latency=1.5, only="GET /p") as server:
+    refused = threading.Event()
+    with faulty_http(FILES, hold=refused, only="GET /p") as server:
         arguments = ["run", str(over_http(place, server)), "--quiet", "--run-id", "same"]
         with started(*arguments) as first:
             until(lambda: list(place.folder.glob("out.lance.runs/same/run.json")))
@@ -158,6 +165,7 @@ def test_a_second_process_with_the_same_id_is_refused_in_one_line(place: Place) 
             assert second.returncode == 1
             line = (second.stdout + second.stderr).splitlines()[0]
             assert "run same is being worked on by process" in line and str(first.pid) in line
+            refused.set()
             out, err = first.communicate(timeout=60)
             assert first.returncode == 0, out + err
     assert place.keys() == sorted(FILES)
@@ -166,9 +174,8 @@ def test_a_second_process_with_the_same_id_is_refused_in_one_line(place: Place) 
 def test_two_runs_into_one_dataset_at_the_same_time_both_add_their_rows(place: Place) -> None:
     keys = place.pictures(12)
     manifest = place.manifest()
-    processes = [
-        subprocess.Popen([*COMMAND, "run", str(manifest), "--quiet"], stdout=subprocess.DEVNULL)
-        for _ in range(2)
-    ]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    run = ("run", str(manifest), "--quiet")
+    with started(*run) as first, started(*run) as second:
+        said = [process.communicate(timeout=60) for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], said
     assert place.keys() == keys * 2
