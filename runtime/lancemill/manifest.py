@@ -69,6 +69,17 @@ class Loaded:
             message = f"there is no pipeline '{name}'; {hint}there are: {there}"
         raise ManifestError([Mistake("kind", message)], self.source)
 
+    def dataset(self, name: str | None = None) -> LanceDataset:
+        """The one LanceDataset, or the one called `name`; ManifestError where that is not one."""
+        if name is None and len(self.datasets) == 1:
+            return next(iter(self.datasets.values()))
+        found = None if name is None else self.datasets.get(name)
+        if found is not None:
+            return found
+        there = ", ".join(self.datasets) or "none"
+        asked = "choose one by --dataset" if name is None else f"there is no LanceDataset '{name}'"
+        raise ManifestError([Mistake("kind", f"{asked}; there are: {there}")], self.source)
+
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Loaded:
     """The manifest at `path`, with `path=value` overrides; ManifestError with all mistakes."""

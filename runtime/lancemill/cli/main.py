@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from lancemill.cli import doctor, init, plan, quarantine, run, runs, show, validate, view
+from lancemill.cli import doctor, init, plan, probe, quarantine, run, runs, show, validate, view
 
 app = typer.Typer(
     name="lancemill",
@@ -30,6 +30,7 @@ app.command()(show.show)
 app.command()(view.view)
 app.add_typer(quarantine.app, name="quarantine")
 app.command()(doctor.doctor)
+app.add_typer(probe.app, name="probe")
 
 
 def _version(wanted: bool) -> None:

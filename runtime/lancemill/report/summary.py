@@ -120,7 +120,7 @@ class RunSummary:
     """ISO 8601, UTC."""
     end: End = "unknown"
     """What came of the run: `failed` where it would fail again, `unknown` where this attempt
-    cannot say (it was overtaken, or its commit's answer was lost) and the ledger has to be asked."""
+    cannot say (it was overtaken, or its commit's answer was lost): then the ledger is asked."""
     exit_status: int = 0
 
     @property
