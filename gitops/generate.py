@@ -27,7 +27,10 @@ HEADER = "# Made by gitops/generate.py; a test fails when it is not what that gi
 
 REFERENCES: Mapping[str, tuple[str, ...]] = {
     "ConfigMap": ("configMapRef.name", "configMapKeyRef.name", "configMap.name", "code.configMap"),
-    "Secret": ("secretRef.name", "secretKeyRef.name", "secret.secretName", "imagePullSecrets.name"),
+    "Secret": (
+        *("secretRef.name", "secretKeyRef.name", "nodePublishSecretRef.name"),
+        *("secret.secretName", "imagePullSecrets.name"),
+    ),
     "PersistentVolumeClaim": ("persistentVolumeClaim.claimName",),
     "ServiceAccount": ("serviceAccountName",),
     "PriorityClass": ("priorityClassName",),
