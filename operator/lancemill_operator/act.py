@@ -1,0 +1,147 @@
+"""The operator's hand: the only module that writes to the API server.
+
+Every write is one that can be made twice. Status and shared objects go by server-side apply, an
+attempt's objects by a plain create under a name that only this attempt has, deletions name the
+uid. What the server answers is put into the store, so that the next look does not depend on how
+far the watches have come.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from lancemill_operator import kinds, names
+from lancemill_operator.actions import Action, Apply, Create, Delete, Emit
+from lancemill_operator.api import AlreadyExists, Api, ApiError, Conflict, NotFound
+from lancemill_operator.facts import Identity
+from lancemill_operator.kinds import Body, Kind
+from lancemill_operator.store import Object, Store
+
+LONGEST_NOTE = 1024
+"""Characters of an Event's note that the API server takes."""
+
+
+class NameTaken(Exception):
+    """An object of somebody else has the name that ours must have."""
+
+
+class Hand:
+    """Carries out what was decided for one object at a time."""
+
+    def __init__(self, api: Api, store: Store) -> None:
+        self._api = api
+        self._store = store
+        self._instance = f"{names.MANAGER}-{os.environ.get('HOSTNAME') or socket.gethostname()}"[
+            :128
+        ]
+
+    async def write_status(self, kind: Kind, owner: Identity, status: Mapping[str, Any]) -> Object:
+        """Make this the object's status, if nobody wrote to it since it was read.
+
+        Raises Conflict otherwise. What comes back is the object as it is then.
+        """
+        body = {
+            "apiVersion": kind.api_version,
+            "kind": kind.name,
+            "metadata": {
+                "name": owner.name,
+                "namespace": owner.namespace,
+                "uid": owner.uid,
+                "resourceVersion": owner.resource_version,
+            },
+            "status": status,
+        }
+        try:
+            written = await self._api.apply(kind, owner.namespace, body, "status")
+        except Conflict:
+            self._store.distrust(kind, owner.namespace, owner.name)
+            raise
+        return self._store.wrote(kind, written)
+
+    async def perform(
+        self, kind: Kind, owner: Identity, actions: Iterable[Action], now: datetime
+    ) -> None:
+        """Do all of it, in this order; what fails ends it, and is decided on anew."""
+        for action in actions:
+            match action:
+                case Create(body):
+                    await self._create(owner, body)
+                case Apply(body):
+                    await self._apply(owner, body)
+                case Delete():
+                    await self._delete(owner, action)
+                case Emit():
+                    await self._emit(kind, owner, action, now)
+
+    async def _create(self, owner: Identity, body: Body) -> None:
+        kind = kinds.of_body(body)
+        try:
+            made = await self._api.create(kind, owner.namespace, body)
+        except AlreadyExists:
+            made = await self._ours(kind, owner, body["metadata"]["name"])
+        if kind in kinds.WATCHED:
+            self._store.wrote(kind, made)
+
+    async def _ours(self, kind: Kind, owner: Identity, name: str) -> Object:
+        """The object that has the name already. Raises NameTaken where another one owns it."""
+        found = await self._api.get(kind, owner.namespace, name)
+        owners = [one.get("uid") for one in found["metadata"].get("ownerReferences") or ()]
+        if owner.uid not in owners:
+            raise NameTaken(
+                f"{kind} {name} exists and is not of {owner.name} (uid {owner.uid}); delete it, or "
+                "wait until the garbage collector has"
+            )
+        return found
+
+    async def _apply(self, owner: Identity, body: Body) -> None:
+        await self._api.apply(kinds.of_body(body), owner.namespace, body)
+
+    async def _delete(self, owner: Identity, action: Delete) -> None:
+        kind = kinds.of(action.api_version, action.kind)
+        try:
+            await self._api.delete(kind, owner.namespace, action.name, action.uid)
+        except NotFound:
+            if kind in kinds.WATCHED:
+                self._store.lost(kind, owner.namespace, action.name, action.uid)
+        except Conflict:
+            if not action.uid:
+                raise
+            # The precondition failed: the object of that uid is gone, another has its name.
+
+    async def _emit(self, kind: Kind, owner: Identity, event: Emit, now: datetime) -> None:
+        """Tell it. An Event that cannot be told stops nothing: it is news, not state."""
+        regarding = {
+            "apiVersion": kind.api_version,
+            "kind": kind.name,
+            "namespace": owner.namespace,
+            "name": owner.name,
+            "uid": owner.uid,
+        }
+        token = names.digest([owner.uid, event.reason, event.token])
+        body = {
+            "apiVersion": kinds.EVENT.api_version,
+            "kind": kinds.EVENT.name,
+            "metadata": {
+                "name": f"{names.cut(owner.name, 200)}.{token}",
+                "namespace": owner.namespace,
+            },
+            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "type": event.type,
+            "reason": event.reason[:128],
+            "note": event.message[:LONGEST_NOTE],
+            "action": event.reason[:128],
+            "regarding": regarding,
+            "reportingController": f"{names.GROUP}/{names.MANAGER}",
+            "reportingInstance": self._instance,
+        }
+        try:
+            await self._api.create(kinds.EVENT, owner.namespace, body)
+        except AlreadyExists:
+            pass
+        except ApiError as error:
+            if error.status not in (0, 403, 422, 429, 500, 503):
+                raise

@@ -1,0 +1,1 @@
+"""What live objects mean: pure functions from what the API server sends to the frozen facts."""
