@@ -16,9 +16,10 @@ from lancemill_api.runtime import Runtime
 from lancemill_operator import names
 from lancemill_operator.actions import Body
 from lancemill_operator.facts import Identity
-from lancemill_operator.manifests import access, frozen, pods, volumes
+from lancemill_operator.manifests import access, pods, volumes
 from lancemill_operator.manifests.defaults import Defaults
 from lancemill_operator.manifests.environment import environment
+from lancemill_operator.manifests.frozen import config_map, text
 from lancemill_operator.manifests.metadata import Kind, metadata, owner_labels
 from lancemill_operator.manifests.references import storage_secrets
 from lancemill_operator.manifests.volumes import Mounts
@@ -85,8 +86,8 @@ def dataset_probe(
 
 def dataset_manifest(identity: Identity, document: Mapping[str, Any]) -> Body:
     """The ConfigMap that a dataset's probes read: one for each generation, which never changes."""
-    return frozen.config_map(
-        identity, "LanceDataset", dataset_manifest_name(identity), {}, frozen.text(document, ())
+    return config_map(
+        identity, "LanceDataset", dataset_manifest_name(identity), {}, text(document, ())
     )
 
 
