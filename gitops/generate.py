@@ -4,14 +4,12 @@
 |-----------------------------|----------------------------------------------------------------|
 | argocd/argocd-cm.yaml       | argocd/resource_customizations, in the form of Argo CD's own   |
 | kustomize/references.yaml   | the CRDs: fields that name a Secret, a ConfigMap, a dataset, … |
-| kustomize/merge-keys.json   | the CRDs: lists whose entries have names                       |
 
 A test fails when they are not what this gives.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,8 +35,6 @@ REFERENCES: Mapping[str, tuple[str, ...]] = {
     "LanceDataset": ("lance.dataset", "triggers.dataset", "link.dataset"),
 }
 """By the kind that is named: how the path of a field ends that names one."""
-ORDERED = ("stages", "schema")
-"""Lists whose order has a meaning: kustomize puts what it merges first, so these are replaced."""
 VERSIONS = {"LanceDataset": "v1alpha1", "PriorityClass": "v1"}
 
 
@@ -66,7 +62,6 @@ def files() -> dict[Path, str]:
     return {
         HERE / "argocd" / "argocd-cm.yaml": HEADER + dump(argocd_cm()),
         HERE / "kustomize" / "references.yaml": HEADER + dump(references()),
-        HERE / "kustomize" / "merge-keys.json": json.dumps(merge_keys(), indent=1) + "\n",
     }
 
 
@@ -143,39 +138,6 @@ def _paths(schema: Schema, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield path
     for name, one in inner.get("properties", {}).items():
         yield from _paths(one, (*path, name))
-
-
-def merge_keys() -> dict[str, Any]:
-    """An OpenAPI document that says by which key kustomize merges lists of ours, and no more."""
-    definitions = {}
-    for group, version, kind, schema in kinds():
-        spec = _named_lists(schema["properties"]["spec"])
-        definitions[f"{'.'.join(reversed(group.split('.')))}.{version}.{kind}"] = {
-            "type": "object",
-            "properties": {"spec": spec or {"type": "object"}},
-            "x-kubernetes-group-version-kind": [{"group": group, "version": version, "kind": kind}],
-        }
-    return {"definitions": definitions}
-
-
-def _named_lists(schema: Schema) -> Schema | None:
-    """What of `schema` leads to a list with names; None where nothing does."""
-    if schema.get("type") == "array":
-        items = _named_lists(schema["items"])
-        keys = schema.get("x-kubernetes-list-map-keys")
-        if keys is None and items is None:
-            return None
-        made: Schema = {"type": "array", "items": items or {"type": "object"}}
-        if keys is not None and len(keys) == 1:
-            made["x-kubernetes-patch-merge-key"] = keys[0]
-            made["x-kubernetes-patch-strategy"] = "merge"
-        return made
-    found = {
-        name: one
-        for name, inner in schema.get("properties", {}).items()
-        if name not in ORDERED and (one := _named_lists(inner)) is not None
-    }
-    return {"type": "object", "properties": found} if found else None
 
 
 def main() -> None:
