@@ -61,7 +61,7 @@ def key(run: Run) -> str:
 
 def due(run: Run, answered: datetime, now: datetime) -> Due:
     """What the schedule says at `now`, when all up to `answered` has been answered."""
-    if run.schedule is None:
+    if run.schedule is None or mistakes(run):
         return Due(None, None)
     # Backwards excludes where it starts from, and a schedule knows whole minutes only.
     latest = _first(run, now.replace(second=0, microsecond=0) + timedelta(minutes=1), reverse=True)

@@ -14,9 +14,10 @@ from lancemill_operator.decide.attempts import Reading
 from lancemill_operator.decide.case import Case
 from lancemill_operator.status import Said
 
-STOP_PATIENCE = timedelta(minutes=10)
-"""How long pods of an attempt that was given up are waited for: a pod on a node that is gone never
-goes. After that the ledger, which is closed to the attempt, is what keeps it from counting."""
+STOP_PATIENCE = timedelta(minutes=5)
+"""How long pods of an attempt that was given up are waited for before its ledger is asked, and
+again before another attempt begins: a pod on a node that is gone never goes. After that the
+ledger, which is closed to the attempt, is what keeps it from counting."""
 
 
 def give_up(case: Case, current: CurrentRun, reading: Reading) -> Decision[PipelineStatus]:
