@@ -7,6 +7,7 @@ the reason: nothing passes because it could not run.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -28,6 +29,7 @@ Api = Callable[..., AbstractAsyncContextManager[ApiClient]]
 
 HERE = Path(__file__).parent
 LOGS = ROOT / ".cache" / "kube-logs"
+KEPT_LOGS = 5
 TIMEOUT = 300  # the first test starts the control plane, and on a cold cache makes its seed
 
 
@@ -52,6 +54,8 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
         if not request.session.testsfailed:
             return None
         kept = LOGS / time.strftime(f"%Y%m%d-%H%M%S-{os.getpid()}")
+        for old in sorted(LOGS.glob("*"))[: -KEPT_LOGS + 1]:
+            shutil.rmtree(old, ignore_errors=True)
         print(f"\nlogs of the control plane: {kept}")
         return kept
 

@@ -36,6 +36,7 @@ from kube.processes import Ended, Program
 from kube.rest import Refused, Rest, resource
 from kube.seed import apply_crds, seed_folder
 
+OURS = "lancemill.dev/v1alpha1"
 START_SECONDS = 120  # a start takes 4; this is for a machine that has much else to do
 ATTEMPTS = 3
 
@@ -73,11 +74,10 @@ class ControlPlane:
         self, user: str = ADMIN, *, server: str | None = None, namespace: str = "default"
     ) -> Path:
         """A kubeconfig of one of the `known`; `server` is that of a proxy before the API server."""
-        authority = self.authority if server is None or server == self.server else None
-        where = (server or self.server).rsplit(":", 1)[-1]
-        name = f"{user.replace(':', '-')}-{namespace}-{where}"
+        where = server or self.server
+        name = f"{user.replace(':', '-')}-{namespace}-{where.rsplit(':', 1)[-1]}"
         path = self.folder / "kubeconfigs" / f"{name}.json"
-        return write_kubeconfig(path, self.known[user], server or self.server, authority, namespace)
+        return write_kubeconfig(path, self.known[user], where, self.authority, namespace)
 
     def service_account(self, namespace: str, name: str) -> str:
         """Makes the ServiceAccount known by its user name, `system:serviceaccount:NS:NAME`.
@@ -302,13 +302,13 @@ def _orphan(rest: Rest) -> str:
         "uid": "00000000-0000-0000-0000-000000000000",
     }
     body = {
-        "apiVersion": "lancemill.dev/v1alpha1",
+        "apiVersion": OURS,
         "kind": "LanceDataset",
         "metadata": {"name": "orphan", "ownerReferences": [gone]},
         "spec": {"uri": "s3://nowhere/orphan.lance"},
     }
-    rest.create(resource(body["apiVersion"], "lancedatasets", "default"), body)
-    return resource(body["apiVersion"], "lancedatasets", "default", "orphan")
+    rest.create(resource(OURS, "lancedatasets", "default"), body)
+    return resource(OURS, "lancedatasets", "default", "orphan")
 
 
 def free_port(address: str = "127.0.0.1") -> int:

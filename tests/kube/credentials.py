@@ -57,17 +57,16 @@ def write_kubeconfig(
     path: Path,
     identity: Identity,
     server: str,
-    authority: Path | None,
+    authority: Path,
     namespace: str = "default",
 ) -> Path:
     """JSON, which is YAML too."""
-    cluster = {"server": server}
-    if authority is not None:
-        cluster["certificate-authority"] = str(authority)
     content = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "test", "cluster": cluster}],
+        "clusters": [
+            {"name": "test", "cluster": {"server": server, "certificate-authority": str(authority)}}
+        ],
         "users": [{"name": identity.name, "user": {"token": identity.token}}],
         "contexts": [
             {

@@ -11,6 +11,7 @@ import http.client
 import json
 import ssl
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
 Object = dict[str, Any]
+Query = Mapping[str, str] | None
 
 
 class Refused(Exception):
@@ -62,7 +64,7 @@ class Rest:
         *,
         content_type: str = JSON,
         timeout: float = 60,
-        **query: str,
+        query: Query = None,
     ) -> tuple[int, Any]:
         """The status code, and the body: parsed when it is JSON, else as text."""
         connection = self._connection(timeout)
@@ -92,10 +94,10 @@ class Rest:
         *,
         content_type: str = JSON,
         timeout: float = 60,
-        **query: str,
+        query: Query = None,
     ) -> Object:
         code, found = self.answer(
-            method, path, body, content_type=content_type, timeout=timeout, **query
+            method, path, body, content_type=content_type, timeout=timeout, query=query
         )
         if code >= 400:
             raise Refused(code, found if isinstance(found, dict) else {"message": found})
@@ -103,7 +105,7 @@ class Rest:
         return found
 
     def get(self, path: str, **query: str) -> Object:
-        return self.request("GET", path, **query)
+        return self.request("GET", path, query=query)
 
     def find(self, path: str, **query: str) -> Object | None:
         """The object, or None where there is none."""
@@ -115,13 +117,13 @@ class Rest:
             raise
 
     def create(self, path: str, body: Object, **query: str) -> Object:
-        return self.request("POST", path, body, **query)
+        return self.request("POST", path, body, query=query)
 
     def delete(self, path: str, **query: str) -> Object:
-        return self.request("DELETE", path, **query)
+        return self.request("DELETE", path, query=query)
 
     def merge(self, path: str, body: Object, **query: str) -> Object:
-        return self.request("PATCH", path, body, content_type=MERGE, **query)
+        return self.request("PATCH", path, body, content_type=MERGE, query=query)
 
     def apply(self, path: str, body: Object, *, manager: str = "test", **query: str) -> Object:
         """Server-side apply, taking fields from other managers."""
@@ -130,12 +132,10 @@ class Rest:
             path,
             body,
             content_type=APPLY,
-            fieldManager=manager,
-            force="true",
-            **query,
+            query={"fieldManager": manager, "force": "true", **query},
         )
 
-    def waited(self, path: str, until: Any, timeout: float = 30) -> Object | None:
+    def waited(self, path: str, until: Callable[[Any], Any], timeout: float = 30) -> Object | None:
         """The object, or None, as soon as `until(it)` holds."""
         deadline = time.monotonic() + timeout
         while True:

@@ -90,7 +90,7 @@ def test_server_side_apply_tells_who_owns_a_field_and_yields_only_by_force(
         path,
         theirs,
         content_type="application/apply-patch+yaml",
-        fieldManager="theirs",
+        query={"fieldManager": "theirs"},
     )
 
     assert code == 409

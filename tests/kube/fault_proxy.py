@@ -1,0 +1,319 @@
+"""A proxy before the API server that does what networks and API servers do at their worst.
+
+It forwards everything and keeps a record of it. Rules decide which requests meet a fault: see
+`kube.faults` for those there are. A fault is an async function of an `Exchange`, so a test may
+write its own, such as "kill the operator before this request is forwarded":
+
+    with fault_proxy(plane) as proxy:
+        kubeconfig = plane.kubeconfig(server=proxy.url)
+        proxy.inject(lambda call: call.writes, lost_answer(), skip=2)   # the third write only
+        ...
+        assert [str(call) for call in proxy.writes()] == ["apply multimodalpipelines/status a", …]
+
+It speaks TLS with the API server's own certificate, because client-go sends no token without. It
+runs in a thread and a loop of its own: tests, synchronous or not, and the operator do not share
+either with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import aiohttp
+from aiohttp import web
+
+from kube.calls import Call, parsed_call
+from kube.control_plane import ControlPlane
+
+Fault = Callable[["Exchange"], Awaitable[None]]
+When = Callable[[Call], bool]
+Result = TypeVar("Result")
+
+_HOP_BY_HOP = frozenset(
+    {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "upgrade"}
+)
+_LARGEST = 64 << 20
+
+
+@dataclass
+class Rule:
+    """The fault befalls the calls that match, after the first `skip` of them, `times` times."""
+
+    when: When
+    fault: Fault
+    skip: int = 0
+    times: int | None = 1
+    seen: int = 0
+    done: int = 0
+
+    def takes(self, call: Call) -> bool:
+        if not self.when(call) or (self.times is not None and self.done >= self.times):
+            return False
+        self.seen += 1
+        if self.seen <= self.skip:
+            return False
+        self.done += 1
+        return True
+
+
+@dataclass
+class FaultProxy:
+    """What a test holds. All methods may be called from any thread."""
+
+    url: str
+    calls: list[Call] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
+    under_way: int = 0
+    _open: threading.Event = field(default_factory=threading.Event)
+
+    def inject(self, when: When, fault: Fault, *, skip: int = 0, times: int | None = 1) -> Rule:
+        """The newest rule is asked first. Returned, so that a test can see whether it was met."""
+        rule = Rule(when, fault, skip, times)
+        self.rules.insert(0, rule)
+        return rule
+
+    def clear(self) -> None:
+        """No more faults; what is frozen goes on."""
+        self.rules.clear()
+        self.thaw()
+
+    def freeze(self) -> None:
+        """No request that arrives from now on is forwarded: nothing happens behind our back."""
+        self._open.clear()
+
+    def thaw(self) -> None:
+        self._open.set()
+
+    @property
+    def frozen(self) -> bool:
+        return not self._open.is_set()
+
+    def writes(self, *resources: str) -> list[Call]:
+        """In the order they arrived; of these resources, or of all but events and leases."""
+        calls = [call for call in self.calls if call.writes]
+        if resources:
+            return [call for call in calls if call.resource in resources]
+        return [call for call in calls if call.resource not in ("events", "leases")]
+
+    def wait_for(self, when: When, timeout: float = 60) -> Call:
+        """The first call that matches, as soon as it is there; statuses may still be open."""
+        deadline = time.monotonic() + timeout
+        while True:
+            for call in list(self.calls):
+                if when(call):
+                    return call
+            if time.monotonic() > deadline:
+                seen = "\n".join(f"  {call} {call.status}" for call in self.calls[-30:])
+                raise TimeoutError(f"no such request in {timeout} s; the last ones:\n{seen}")
+            time.sleep(0.02)
+
+
+@dataclass
+class Exchange:
+    """One request on its way, in the hands of a fault."""
+
+    call: Call
+    proxy: FaultProxy
+    _request: web.Request
+    _body: bytes
+    _relay: _Relay
+    response: web.StreamResponse | None = None
+
+    async def forward(self) -> tuple[int, dict[str, str], bytes]:
+        """The API server's answer, which the client has not got yet.
+
+        Once begun it is carried through even when the client hangs up: whether a write was
+        committed must not depend on a race.
+        """
+        self.call.forwarded = True
+        return await self.carried_through(self._forwarded())
+
+    async def carried_through(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """`work` ends even when the client hangs up, which cancels everything else here."""
+        task = asyncio.ensure_future(work)
+        self._relay.unfinished.add(task)
+        task.add_done_callback(self._relay.unfinished.discard)
+        return await asyncio.shield(task)
+
+    async def _forwarded(self) -> tuple[int, dict[str, str], bytes]:
+        async with self._upstream() as answer:
+            body = await answer.read()
+            self.call.committed = answer.status
+            return answer.status, _end_to_end(answer.headers), body
+
+    async def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        """To the client, and sent when this returns."""
+        self.call.status = status
+        self.response = web.Response(status=status, headers=headers, body=body)
+        await self.response.prepare(self._request)
+        await self.response.write_eof()
+
+    def reset(self) -> None:
+        """RST instead of an answer, whether or not one has begun."""
+        transport = self._request.transport
+        if transport is not None:
+            held = transport.get_extra_info("socket")
+            with contextlib.suppress(OSError):
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+
+    async def pass_on(self) -> None:
+        """As if there were no proxy."""
+        if self.streams:
+            await self.stream()
+        else:
+            await self.answer(*await self.forward())
+
+    @property
+    def streams(self) -> bool:
+        return self.call.verb == "watch" or self.call.query.get("follow") == "true"
+
+    async def stream(
+        self, change: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]] | None = None
+    ) -> None:
+        """A watch, line by line; `change` gets the lines and yields what the client shall see."""
+        self.call.forwarded = True
+        async with self._upstream() as answer:
+            self.call.committed = self.call.status = answer.status
+            self.response = web.StreamResponse(
+                status=answer.status, headers=_end_to_end(answer.headers)
+            )
+            await self.response.prepare(self._request)
+            lines = _lines(answer.content)
+            async for line in change(lines) if change else lines:
+                await self.response.write(line)
+            await self.response.write_eof()
+
+    def _upstream(self) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self._relay.request(self._request, self._body)
+
+
+@dataclass
+class _Relay:
+    """The proxy's asynchronous half: it lives in the proxy's own loop."""
+
+    plane: ControlPlane
+    proxy: FaultProxy
+    session: aiohttp.ClientSession
+    unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        await self._until_thawed(request)
+        call = parsed_call(
+            len(self.proxy.calls),
+            request.method,
+            request.path,
+            request.query,
+            request.headers,
+            body,
+        )
+        self.proxy.calls.append(call)
+        exchange = Exchange(call, self.proxy, request, body, self)
+        self.proxy.under_way += 1
+        try:
+            await self._fault_for(call)(exchange)
+        except (aiohttp.ClientError, ConnectionError):
+            exchange.reset()  # either side is gone: so is the other, as with a plain relay
+        finally:
+            self.proxy.under_way -= 1
+        return exchange.response or web.Response()
+
+    async def _until_thawed(self, request: web.Request) -> None:
+        """What a client sent before it was killed must not come to life with its successor."""
+        if not self.proxy.frozen:
+            return
+        while self.proxy.frozen:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)  # for the loop to see which connections are closed: cancels us
+        if request.transport is None or request.transport.is_closing():
+            raise asyncio.CancelledError
+
+    def _fault_for(self, call: Call) -> Fault:
+        for rule in list(self.proxy.rules):
+            if rule.takes(call):
+                call.fault = getattr(rule.fault, "__name__", "fault")
+                return rule.fault
+        return Exchange.pass_on
+
+    def request(
+        self, request: web.Request, body: bytes
+    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self.session.request(
+            request.method,
+            f"{self.plane.server}{request.raw_path}",
+            data=body or None,
+            headers=_end_to_end(request.headers),
+            allow_redirects=False,
+        )
+
+
+def _end_to_end(headers: Any) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in _HOP_BY_HOP}
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    rest = b""
+    async for chunk in stream.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
+@contextlib.asynccontextmanager
+async def _serving(plane: ControlPlane) -> AsyncIterator[FaultProxy]:
+    upstream = ssl.create_default_context(cafile=plane.authority)
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(plane.authority, plane.authority.with_suffix(".key"))
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=upstream, limit=0),
+        timeout=aiohttp.ClientTimeout(total=None),
+        auto_decompress=False,
+    ) as session:
+        proxy = FaultProxy("")
+        proxy.thaw()
+        relay = _Relay(plane, proxy, session)
+        app = web.Application(client_max_size=_LARGEST)
+        app.router.add_route("*", "/{path:.*}", relay.handle)
+        # A client that hangs up ends its handler, and with that the watch behind it.
+        runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
+        )
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=serving)
+            await site.start()
+            proxy.url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+            yield proxy
+        finally:
+            proxy.thaw()
+            await runner.cleanup()
+            await asyncio.gather(*relay.unfinished, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def fault_proxy(plane: ControlPlane) -> Iterator[FaultProxy]:
+    """A proxy before this control plane, with no rules yet."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        loop = runner.get_loop()
+        serving = _serving(plane)
+        proxy = loop.run_until_complete(serving.__aenter__())
+        thread = threading.Thread(target=loop.run_forever, name="fault-proxy", daemon=True)
+        thread.start()
+        try:
+            yield proxy
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.run_until_complete(serving.__aexit__(None, None, None))
