@@ -119,7 +119,12 @@ def test_too_many_failed_rows_end_the_run_and_name_the_most_frequent_reason(
     assert place.keys() == []
 
 
-def test_a_run_ends_as_soon_as_the_rate_is_out_of_reach(place: Place) -> None:
+def test_a_run_ends_as_soon_as_the_rate_is_out_of_reach(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lancemill.engine import context
+
+    monkeypatch.setattr(context, "usable_cores", lambda: 2)  # many would have all rows in hand
     keys = place.pictures(120)
     cut_short(place, *keys[:30])
     place.arguments = small_shards(place.folder / "pictures", 30)

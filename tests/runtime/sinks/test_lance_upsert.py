@@ -238,7 +238,8 @@ def test_a_merge_doubled_by_a_lost_race_is_taken_back(open_lance: Any, tmp_path:
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     runs=st.lists(

@@ -93,7 +93,8 @@ OBJECTS = st.dictionaries(
 
 @given(OBJECTS, OBJECTS)
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_what_is_taken_is_what_differs(
     tmp_path: Path, before: dict[str, Found], now: dict[str, Found]

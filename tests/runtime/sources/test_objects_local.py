@@ -145,7 +145,8 @@ def test_a_folder_too_large_to_sort_in_memory_is_sorted_on_disk(tmp_path: Path) 
     st.integers(1, 60),
 )
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_shards_in_any_order_give_the_rows_of_the_whole(
     tmp_path: Path, sizes: list[int], target: int, max_rows: int, max_bytes: int

@@ -144,9 +144,11 @@ def test_pages_of_pythons_own_server_are_read(tmp_path: Path) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        (found,) = list_index(f"http://127.0.0.1:{server.server_port}/")
-        server.shutdown()
-        thread.join()
+        try:
+            (found,) = list_index(f"http://127.0.0.1:{server.server_port}/")
+        finally:
+            server.shutdown()
+            thread.join()
     assert (found.key, found.size) == ("sub/ü #1.jpg", 3)
 
 

@@ -1,0 +1,21 @@
+"""Property tests behave the same on every machine: what a slow or busy one does is no failure.
+
+Examples are drawn by the test's own code and not by chance, so that a test which passed passes
+again, and none are kept: a checkout may be read-only. For other examples each time:
+`pytest --hypothesis-profile=explore`.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "same",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.register_profile("explore", settings.get_profile("same"), derandomize=False)
+settings.load_profile("same")
