@@ -144,6 +144,7 @@ class PlayedHead:
     name: str
     namespace: str
     address: str
+    cluster: str = ""
     play: JobPlay = field(default_factory=JobPlay)
     jobs: dict[str, PlayedJob] = field(default_factory=dict)
     refuses: bool = False

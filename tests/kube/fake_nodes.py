@@ -163,6 +163,13 @@ class FakeNodes:
         for name in [*self._names]:
             await self.remove_node(name)
 
+    def head_address(self, service: str, namespace: str) -> str | None:
+        """Where the head behind a Service listens: NAME-head-svc of a RayCluster."""
+        for head in self.dashboards.of(namespace):
+            if service == f"{head.cluster}-head-svc":
+                return head.address
+        return None
+
     # -- pods
 
     def _heard(self, change: Change) -> None:
@@ -284,7 +291,8 @@ class FakeNodes:
             stage.address = self._address(stage.is_head)
         if stage.is_head and stage.address not in self.dashboards.heads:
             meta = pod["metadata"]
-            head = PlayedHead(meta["name"], meta["namespace"], stage.address, job)
+            cluster = _label(pod, "ray.io/cluster")
+            head = PlayedHead(meta["name"], meta["namespace"], stage.address, cluster, job)
             await self.dashboards.open(head, _ports(pod))
         return await self._write(pod, _running(pod, stage.address))
 
