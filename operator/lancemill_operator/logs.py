@@ -19,11 +19,13 @@ Log = FilteringBoundLogger
 
 _QUIET = {
     "kopf.objects": logging.WARNING,
+    "kopf._core.reactor.running": logging.ERROR,
     "aiohttp.access": logging.WARNING,
     "asyncio": logging.WARNING,
     "kubernetes_asyncio": logging.INFO,
 }
-"""The least that foreign loggers may say: below that they print bodies, or each event."""
+"""The least that foreign loggers may say: below that they print bodies, each event, or that
+somebody else than they handles signals."""
 
 
 def configure(form: Form = "json", level: Level = "info", to: TextIO | None = None) -> None:
