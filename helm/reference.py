@@ -29,8 +29,9 @@ BEGIN, END = "<!-- values: made by helm/reference.py -->\n", "<!-- end of values
 OF_THE_CHART = (
     *("namespaces", "kubeconfig", "context", "http_host", "http_port"),
     *("lease", "lease_name", "lease_namespace"),
+    *("defaults.network.operator_namespace", "defaults.network.operator_labels"),
 )
-"""Settings that have a value of their own, or none in a pod."""
+"""Settings that have a value of their own, are known to the chart, or have none in a pod."""
 
 Schema = dict[str, Any]
 
@@ -53,29 +54,35 @@ def _schema() -> Schema:
 def settings() -> Schema:
     """The schema of each setting that is given by its name."""
     given = Settings.model_json_schema()
+    defaults = Settings.model_construct().model_dump(mode="json", by_alias=True)
+    return _properties(given, given.get("$defs", {}), defaults, "")
+
+
+def _properties(schema: Schema, definitions: Schema, defaults: Any, path: str) -> Schema:
     return {
-        to_camel(name): _plain(one, given.get("$defs", {}))
-        for name, one in given["properties"].items()
-        if name not in OF_THE_CHART
+        to_camel(name): _plain(one, definitions, (defaults or {}).get(name), f"{path}{name}")
+        for name, one in schema["properties"].items()
+        if f"{path}{name}" not in OF_THE_CHART
     }
 
 
-def _plain(schema: Schema, definitions: Schema) -> Schema:
-    """Without references, titles, and null beside another type: a value not given is left out."""
+def _plain(schema: Schema, definitions: Schema, default: Any, path: str) -> Schema:
+    """Without references, titles, and null beside other types: a value not given is left out."""
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rpartition("/")[2]] | schema
-    for choice in schema.get("anyOf", ()):
-        if choice.get("type") != "null":
-            schema = choice | schema
-    left = {key: one for key, one in schema.items() if key not in ("$ref", "title", "anyOf")}
-    if "description" in left:
-        left["description"] = " ".join(str(left["description"]).split())
-    if "items" in left:
-        left["items"] = _plain(left["items"], definitions)
-    if "properties" in left:
-        left["properties"] = {n: _plain(p, definitions) for n, p in left["properties"].items()}
-        left["additionalProperties"] = False
-    return {"description": left.pop("description"), **left} if "description" in left else left
+    others = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+    if len(others) == 1:
+        schema = others[0] | {key: one for key, one in schema.items() if key != "anyOf"}
+    made = {"description": " ".join(str(schema.get("description", "")).split())}
+    made |= {
+        key: one
+        for key, one in schema.items()
+        if key not in ("$ref", "title", "description", "default", "properties", "required")
+    }
+    if "properties" in schema:
+        nested = _properties(schema, definitions, default, f"{path}.")
+        return made | {"properties": nested, "additionalProperties": False}
+    return made if default is None else made | {"default": default}
 
 
 def _readme(schema: Schema) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import runpy
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes_asyncio.client import Configuration
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic.alias_generators import to_camel
 
-from helm.chart import CHART, SYSTEM, Helm, only
+from helm.chart import CHART, Helm, only
 from helm.rights import RIGHTS
 from lancemill_operator import kinds
-from lancemill_operator.manifests.defaults import NetworkRules
+from lancemill_operator.main import Operator
 from lancemill_operator.settings import Settings
 
 REFERENCE = runpy.run_path(str(CHART.parent / "reference.py"))
@@ -75,48 +76,57 @@ def test_no_object_of_the_schema_takes_names_that_it_does_not_know() -> None:
 def test_the_operator_reads_every_setting_as_it_was_given(
     helm: Helm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = {name: _other(schema) for name, schema in _settings().items()}
+    given = _others(SCHEMA["properties"]["settings"])
+    assert len(given) > 10 and len(given["defaults"]) > 10
     values = {
         "settings": given,
         "watchNamespaces": ["audio", "vision"],
         "port": 9090,
         "lease": {"enabled": True},
     }
-    (container,) = only(helm.template(values), "Deployment")["spec"]["template"]["spec"][
-        "containers"
-    ]
-    for variable in container["env"]:
-        monkeypatch.setenv(variable["name"], variable["value"])
-    read = Settings().model_dump(mode="json")
-    assert {name: read[field] for name, field in _fields().items() if name in given} == given
+    read = _read(helm, values, monkeypatch)
+    assert _part(read, given) == given
     assert read["namespaces"] == ["audio", "vision"]
-    assert (read["http_port"], read["http_host"]) == (9090, "0.0.0.0")
-    assert (read["lease"], read["lease_name"]) == (True, "lancemill-operator")
-    assert {one["name"] for one in container["env"]} <= {
-        f"LANCEMILL_OPERATOR_{field.upper()}" for field in Settings.model_fields
-    }
+    assert (read["httpPort"], read["httpHost"]) == (9090, "0.0.0.0")
+    assert (read["lease"], read["leaseName"]) == (True, "lancemill-operator")
 
 
 def test_what_is_not_given_is_left_to_the_operator(
     helm: Helm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (container,) = only(helm.template(), "Deployment")["spec"]["template"]["spec"]["containers"]
+    read, usual = _read(helm, {}, monkeypatch), _camel(Settings.model_construct())
+    for one in (read, usual):
+        one["defaults"]["network"].pop("operatorLabels")
+    assert read == usual
+
+
+def test_networks_of_runs_know_the_operators_pods_by_namespace_and_labels(
+    helm: Helm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"nameOverride": "curator", "podLabels": {"a": "b"}}
+    deployment = only(helm.template(values, namespace="tools"), "Deployment")
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
     for variable in container["env"]:
         monkeypatch.setenv(variable["name"], variable["value"])
-    assert Settings() == Settings.model_construct()
+    rules = Settings().defaults.network
+    assert rules.operator_namespace == deployment["metadata"]["namespace"] == "tools"
+    assert rules.operator_labels == deployment["spec"]["selector"]["matchLabels"]
+    assert rules.operator_labels.items() <= pod["metadata"]["labels"].items()
+
+
+def test_the_port_of_progress_is_open_to_the_operator(helm: Helm) -> None:
+    def ports(values: dict[str, Any]) -> set[int]:
+        policy = only(helm.template(values), "NetworkPolicy")["spec"]["egress"]
+        return {port["port"] for rule in policy for port in rule["ports"]}
+
+    assert Settings.model_construct().defaults.progress_port in ports({})
+    assert 9999 in ports({"settings": {"defaults": {"progressPort": 9999}}})
 
 
 def test_the_operator_has_time_to_stop(helm: Helm) -> None:
     pod = only(helm.template(), "Deployment")["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > Settings().stop_timeout
-
-
-def test_networks_of_runs_know_the_operators_pods_by_the_charts_labels(helm: Helm) -> None:
-    deployment = only(helm.template(), "Deployment")
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-    rules = NetworkRules()
-    assert rules.operator_labels.items() <= labels.items()
-    assert rules.operator_namespace == SYSTEM == deployment["metadata"]["namespace"]
 
 
 def test_there_are_rights_on_the_kinds_that_the_operator_touches_and_on_no_others(
@@ -209,31 +219,61 @@ def test_the_dashboards_panels_have_their_own_places_and_say_what_they_show(helm
     assert len(set(ids)) == len(ids)
 
 
-def _settings() -> dict[str, Any]:
-    settings: dict[str, Any] = SCHEMA["properties"]["settings"]["properties"]
-    assert len(settings) > 10
-    return settings
+def _read(helm: Helm, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The settings that an operator of the chart reads from its environment."""
+    (container,) = only(helm.template(values), "Deployment")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    for variable in container["env"]:
+        monkeypatch.setenv(variable["name"], variable["value"])
+    return _camel(Settings())
 
 
-def _fields() -> dict[str, str]:
-    return {to_camel(name): name for name in Settings.model_fields}
+def _camel(settings: Settings) -> dict[str, Any]:
+    """As the chart's values have them."""
+    read = _named(settings.model_dump(mode="json"))
+    read["defaults"] = _named(read["defaults"])
+    read["defaults"]["network"] = _named(read["defaults"]["network"])
+    return read
+
+
+def _named(fields: dict[str, Any]) -> dict[str, Any]:
+    return {to_camel(name): one for name, one in fields.items()}
+
+
+def _part(whole: Any, like: Any) -> Any:
+    """What of `whole` is given in `like`."""
+    if isinstance(like, dict):
+        return {name: _part(whole[name], one) for name, one in like.items()}
+    return whole
+
+
+def _others(schema: dict[str, Any]) -> dict[str, Any]:
+    return {name: _other(one) for name, one in schema["properties"].items()}
 
 
 def _other(schema: dict[str, Any]) -> Any:
     """A value that the schema takes and that is not the default."""
+    default = schema.get("default")
+    if "properties" in schema:
+        return _others(schema)
     if "enum" in schema:
-        return next(word for word in schema["enum"] if word != schema.get("default"))
+        return next(word for word in schema["enum"] if word != default)
+    if "anyOf" in schema:
+        return _other({"default": default} | schema["anyOf"][0])
     match schema["type"]:
         case "integer":
-            return schema["default"] + 1
+            return default + 1 if isinstance(default, int) else 3
         case "number":
-            return schema["default"] + 0.5
+            return default + 0.5
         case "boolean":
-            return not schema["default"]
+            return not default
         case "string":
-            return "other"
+            return "2Gi" if "memory" in schema.get("description", "").lower() else "other"
         case "array":
-            return ["other"]
+            return ["10.0.0.0/8"]
+        case "object":
+            return {"other.example/name": "value"}
     raise AssertionError(f"no other value of {schema}")
 
 
@@ -253,25 +293,19 @@ def _queries() -> list[str]:
 
 
 def _exported() -> set[str]:
-    """Names of the operator's series, of one pipeline and dataset with everything known."""
-    from lancemill_operator.metrics import Metrics
-    from lancemill_operator.store import Store
-
-    metrics = Metrics()
-    metrics.observe(Store())
-    metrics.watch_ages(dict)
-    for name in _gauges_of_the_process():
-        metrics.gauge(name, "", lambda: 0.0)
+    """Names of the operator's series, whether or not there is anything to tell by them."""
     ends = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
     return {
         family.name + end
-        for family in text_string_to_metric_families(metrics.text().decode())
+        for family in text_string_to_metric_families(asyncio.run(_metrics()).decode())
         for end in ends[family.type]
     }
 
 
-def _gauges_of_the_process() -> set[str]:
-    """Those that are told of parts which exist only while the operator runs."""
-    package = Path(kinds.__file__).parent
-    sources = (path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
-    return {name for text in sources for name in re.findall(r'\.gauge\(\s*"(\w+)"', text)}
+async def _metrics() -> bytes:
+    operator = Operator(Settings(), Configuration())
+    try:
+        return operator.metrics.text()
+    finally:
+        await operator.poller.close()
+        await operator.api.close()
