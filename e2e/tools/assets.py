@@ -258,9 +258,14 @@ def build(tool: Tool, go: Go, program: Path, caches: Path) -> None:
 
 def build_all(tools: list[Tool], go: Go) -> None:
     titles = ", ".join(f"{tool.title} {module_version(tool, tool.pinned)}" for tool in tools)
+    long = any(tool.name == "kubernetes" for tool in tools)
     say(
-        f"building {titles} from source, once, with Go {go.version}: there are no ready binaries "
-        "here, and Kubernetes alone is two million lines (6 to 15 minutes on two cores)"
+        f"building {titles} from source with Go {go.version}, once: this takes "
+        + (
+            "6 to 15 minutes on two cores, as Kubernetes is millions of lines"
+            if long
+            else "minutes"
+        )
     )
     started = time.monotonic()
     with go_caches() as caches:
@@ -279,9 +284,15 @@ def forget_unused() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def ready_made(folder: Path) -> Path:
-    """KUBE_ASSETS: binaries that somebody else made, in the layout of setup-envtest."""
-    lacking = [name for name in ENVTEST if not (folder / name).is_file()]
+def ready_made(folder: Path, tools: tuple[Tool, ...]) -> Path:
+    """KUBE_ASSETS: binaries that somebody else made, in the layout of setup-envtest.
+
+    Asked for everything, the folder is taken with what it has: tests that need the controllers,
+    or Helm, say so themselves. Asked for one tool by name, that tool has to be there.
+    """
+    asked = [ENVTEST if tool.name == "kubernetes" else tool.programs for tool in tools]
+    wanted = ENVTEST if tools == TOOLS else tuple(name for names in asked for name in names)
+    lacking = [name for name in wanted if not (folder / name).is_file()]
     if lacking:
         raise Unavailable(f"KUBE_ASSETS={folder} has no {', '.join(lacking)}")
     return folder.resolve()
@@ -291,7 +302,7 @@ def find(tools: tuple[Tool, ...] = TOOLS) -> Path:
     """The folder of programs, without building anything."""
     given = os.environ.get("KUBE_ASSETS")
     if given:
-        return ready_made(Path(given))
+        return ready_made(Path(given), tools)
     go = find_go()
     lacking = missing(tools, go)
     if lacking:
@@ -306,7 +317,7 @@ def provide(tools: tuple[Tool, ...] = TOOLS) -> Path:
     """The folder of programs, building what is not there yet."""
     given = os.environ.get("KUBE_ASSETS")
     if given:
-        return ready_made(Path(given))
+        return ready_made(Path(given), tools)
     go = find_go()
     if missing(tools, go):
         with alone():

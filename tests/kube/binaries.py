@@ -52,8 +52,8 @@ def kuberay_data() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def crd_files() -> tuple[Path, ...]:
-    """Our CRDs, and KubeRay's where they are at hand."""
-    ours = sorted((ROOT / "crds").glob("*.yaml"))
+def crd_layers() -> tuple[tuple[Path, ...], ...]:
+    """KubeRay's CRDs where they are at hand, and ours: what changes seldom comes first."""
     data = kuberay_data()
-    return (*ours, *(sorted((data / "crds").glob("*.yaml")) if data else ()))
+    theirs = sorted((data / "crds").glob("*.yaml")) if data else ()
+    return tuple(theirs), tuple(sorted((ROOT / "crds").glob("*.yaml")))

@@ -33,9 +33,18 @@ KEPT_LOGS = 5
 TIMEOUT = 300  # the first test starts the control plane, and on a cold cache makes its seed
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "kube: needs Kubernetes' programs (set by its fixtures)")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m "not kube"` runs what needs no control plane, wherever it lies."""
     for item in items:
-        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+        if HERE not in item.path.parents:
+            continue
+        if "control_plane" in getattr(item, "fixturenames", ()):
+            item.add_marker("kube")
+        if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TIMEOUT))
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kube.binaries import Binaries, crd_files, find_binaries
+from kube.binaries import Binaries, crd_layers, find_binaries
 from kube.credentials import (
     ADMIN,
     USERS,
@@ -34,7 +34,7 @@ from kube.credentials import (
 )
 from kube.processes import Ended, Program
 from kube.rest import Refused, Rest, resource
-from kube.seed import apply_crds, seed_folder
+from kube.seed import Layer, apply_crds, seed_folder
 
 OURS = "lancemill.dev/v1alpha1"
 START_SECONDS = 120  # a start takes 4; this is for a machine that has much else to do
@@ -189,11 +189,9 @@ def _started(
     crds: Sequence[Path] | None,
     controllers: bool,
 ) -> ControlPlane:
-    wanted = crd_files() if crds is None else tuple(crds)
-    seed = seed_folder(binaries, wanted, _seeding)
+    seed = seed_folder(binaries, crd_layers() if crds is None else (crds,), _seeding)
     for attempt in range(ATTEMPTS):
-        plane = _prepared(folder / str(attempt), binaries, identities(users))
-        shutil.copytree(seed, plane.folder / "etcd")
+        plane = _prepared(folder / str(attempt), binaries, identities(users), seed)
         try:
             _start(plane)
             if controllers:
@@ -211,9 +209,9 @@ def _started(
     raise AssertionError("unreachable")
 
 
-def _seeding(binaries: Binaries, crds: Sequence[Path], folder: Path) -> Path:
+def _seeding(binaries: Binaries, below: Path | None, crds: Layer, folder: Path) -> Path:
     """etcd's data with the CRDs in it, made by an API server that is killed afterwards."""
-    plane = _prepared(folder, binaries, identities({ADMIN: USERS[ADMIN]}))
+    plane = _prepared(folder, binaries, identities({ADMIN: USERS[ADMIN]}), below)
     try:
         _start(plane)
         apply_crds(plane.rest(), crds)
@@ -222,10 +220,14 @@ def _seeding(binaries: Binaries, crds: Sequence[Path], folder: Path) -> Path:
     return plane.folder / "etcd"
 
 
-def _prepared(folder: Path, binaries: Binaries, known: dict[str, Identity]) -> ControlPlane:
+def _prepared(
+    folder: Path, binaries: Binaries, known: dict[str, Identity], seed: Path | None
+) -> ControlPlane:
     (folder / "logs").mkdir(parents=True)
     write_signing_keys(folder)
     write_token_file(folder / "tokens.csv", known)
+    if seed is not None:
+        shutil.copytree(seed, folder / "etcd")
     return ControlPlane(folder, binaries, known, f"https://127.0.0.1:{free_port()}")
 
 

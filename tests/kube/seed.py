@@ -1,8 +1,9 @@
 """etcd's data with all CRDs in it, made once: KubeRay's are megabytes, and take ten seconds.
 
-Each control plane starts on a copy. The copy is named after the binaries and the CRDs' contents,
-so a changed model gets a new one. Without a seed, the garbage collector would also know the kinds
-only half a minute later.
+Each control plane starts on a copy. A copy is named after the binaries and the CRDs' contents, so
+a changed model gets a new one. They are made in layers, the one that seldom changes first: then a
+change of ours costs seconds. Without a seed, the garbage collector would also know the kinds only
+half a minute later.
 """
 
 from __future__ import annotations
@@ -22,26 +23,37 @@ from kube.binaries import ROOT, Binaries
 from kube.rest import Object, Rest
 
 CACHE = ROOT / ".cache" / "kube"
-KEPT = 3
+KEPT = 4
 ESTABLISHED_SECONDS = 60
 
-Make = Callable[[Binaries, Sequence[Path], Path], Path]
+Layer = Sequence[Path]
+# (binaries, the layer below, CRDs to add, scratch folder) → etcd's data
+Make = Callable[[Binaries, Path | None, Layer, Path], Path]
 
 
-def seed_folder(binaries: Binaries, crds: Sequence[Path], make: Make) -> Path:
-    """The seed, made by `make(binaries, crds, scratch folder)` when it is not there yet."""
+def seed_folder(binaries: Binaries, layers: Sequence[Layer], make: Make) -> Path | None:
+    """The uppermost layer, made by `make` where it is not there yet; None without any CRD."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    seed = CACHE / f"seed-{_key(binaries, crds)}"
+    seed: Path | None = None
+    below: list[Path] = []
     with (CACHE / ".seed.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not seed.is_dir():
-            with tempfile.TemporaryDirectory(prefix=".seeding-", dir=CACHE) as scratch:
-                data = make(binaries, crds, Path(scratch) / "plane")
-                for unused in data.rglob("*.tmp"):  # 64 MB that etcd keeps for its next log file
-                    unused.unlink()
-                data.replace(seed)
-        os.utime(seed)
+        for layer in layers:
+            below += layer
+            if layer:
+                seed = _layer(binaries, seed, layer, CACHE / f"seed-{_key(binaries, below)}", make)
         _forget_old()
+    return seed
+
+
+def _layer(binaries: Binaries, below: Path | None, crds: Layer, seed: Path, make: Make) -> Path:
+    if not seed.is_dir():
+        with tempfile.TemporaryDirectory(prefix=".seeding-", dir=CACHE) as scratch:
+            data = make(binaries, below, crds, Path(scratch) / "plane")
+            for unused in data.rglob("*.tmp"):  # 64 MB that etcd keeps for its next log file
+                unused.unlink()
+            data.replace(seed)
+    os.utime(seed)
     return seed
 
 
