@@ -19,6 +19,11 @@ from lancemill.tables.table import Table
 
 MAX_BYTES_PER_FILE = 1 << 30
 """Where a large shard is cut; blobs in files of their own do not count."""
+WIDE_ROW = 16 << 10
+"""Bytes of a value of fixed size from which on its column is written batch by batch."""
+PAGE_BYTES = 2 << 20
+"""Bytes that each column gathers for a page where one is wide. Lance gathers 8 MiB by itself, and
+copies what it gathers: batches of pictures are large enough to be pages as they are."""
 
 
 class LanceWriter:
@@ -54,6 +59,7 @@ class LanceWriter:
                 schema=self.schema,
                 mode=self.mode,
                 max_bytes_per_file=MAX_BYTES_PER_FILE,
+                data_cache_bytes=_gathered(self.schema),
                 data_storage_version=STORAGE_VERSION,
                 enable_stable_row_ids=True,
                 storage_options=self.table.storage_options,
@@ -90,6 +96,23 @@ class LanceWriter:
             rows=sum(fragment.num_rows for fragment in fragments),
             bytes=sum(files.values()),
         )
+
+
+def _gathered(schema: pa.Schema) -> int | None:
+    """Bytes that Lance may gather for the pages of all columns together; None for its own way."""
+    wide = any(_width(field.type) >= WIDE_ROW for field in schema)
+    return PAGE_BYTES * len(schema) if wide else None
+
+
+def _width(kind: pa.DataType) -> int:
+    """Bytes of each value of `kind`, 0 where they differ."""
+    kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size) * _width(kind.value_type)
+    try:
+        return int(kind.bit_width) // 8
+    except ValueError:
+        return 0
 
 
 def _has_null(batch: pa.RecordBatch, name: str) -> bool:

@@ -49,6 +49,20 @@ def test_rows_come_out_in_the_order_of_their_shards(open_lance: Any, tmp_path: P
     assert dataset.to_table() == rows(0, 9)
 
 
+def test_pictures_that_fill_several_pages_come_back_as_they_were(
+    open_lance: Any, tmp_path: Path
+) -> None:
+    kind = pa.fixed_shape_tensor(pa.uint8(), [512, 512, 3])
+    size = kind.storage_type.list_size
+    pixels = pa.array([None if n == 4 else bytes([n]) * size for n in range(9)], pa.binary(size))
+    values = pa.Array.from_buffers(pa.uint8(), 9 * size, [None, pixels.buffers()[1]])
+    stored = pa.FixedSizeListArray.from_arrays(values, size, mask=pixels.is_null())
+    images = pa.ExtensionArray.from_storage(kind, stored)
+    given = pa.table({"n": pa.array(range(9)), "image": images, "note": ["x"] * 9})
+    pour(open_lance(), [given]).commit()
+    assert lance.dataset(tmp_path / "cats.lance").to_table() == given
+
+
 def test_a_dataset_is_made_with_stable_row_ids_and_the_stable_format(
     open_lance: Any, tmp_path: Path
 ) -> None:
