@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from lancemill.engine.chunk import Chunk
 from lancemill.engine.faults import Budget, FaultPolicy
+from lancemill.engine.heap import keep_freed_memory
 from lancemill.engine.lane import lane
 from lancemill.engine.progress import Meter, StageCounters
 from lancemill.engine.sizing import portions, regroup
@@ -77,6 +78,7 @@ class Worker:
         self._deadline: float | None = None
 
     def __enter__(self) -> Worker:
+        keep_freed_memory()
         self._cpu = self._pool(self._context.cores, "compute")
         return self
 
