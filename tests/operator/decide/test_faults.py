@@ -14,7 +14,7 @@ from lancemill_api.status import Progress
 from lancemill_operator import names
 from lancemill_operator.facts import Deployment
 from lancemill_operator.status import find
-from support.simulated import Died, Simulated, pipeline
+from support.simulated import Died, Ledger, Simulated, pipeline
 
 Life = Callable[[Simulated], None]
 
@@ -255,7 +255,7 @@ class Anything(RuleBasedStateMachine):
         assert len(live) <= 1
         assert all(ledger.commits <= 1 for ledger in world.ledgers.values())
         for record in world.status.runs:
-            committed = world.ledgers[record.id].committed_by is not None
+            committed = world.ledgers.get(record.id, Ledger()).committed_by is not None
             if record.reason != "OutcomeUnknown":
                 assert (record.result == "Succeeded") == committed, record
             assert self.ended.setdefault(record.id, record.result) == record.result
