@@ -184,7 +184,9 @@ class Ledger:
         if self._beater is not None:
             self._beater.join()
             self._beater = None
-            said = {} if error is None else {"error": type(error).__name__, "message": str(error)}
+            said = {}
+            if error is not None and not isinstance(error, Overtaken):
+                said = {"error": type(error).__name__, "message": str(error)}
             # How the run ended counts more than a note of it; the next attempt sees no beat.
             with contextlib.suppress(StorageError):
                 self.folder.put(f"attempts/{self.attempt:04d}.end", _bytes(said))
@@ -194,11 +196,16 @@ class Ledger:
         return self._json(f"attempts/{attempt:04d}.end")
 
     def _refuse_lower(self, epoch: int, who: Mapping[str, Any]) -> None:
-        if epoch < who.get("epoch", 0):
+        latest = who.get("epoch", 0)
+        if epoch == 0 < latest:
             raise Overtaken(
-                f"run {self.run} has been taken over under epoch {who['epoch']}; epoch {epoch} "
-                "does nothing",
-                remedy="" if epoch else f"leave it to its operator, or give --epoch {who['epoch']}",
+                f"run {self.run} was ordered under epoch {latest}, and this attempt has none",
+                remedy=f"leave it to its operator, or give --epoch {latest}",
+            )
+        if epoch < latest:
+            raise Overtaken(
+                f"run {self.run} has been taken over under epoch {latest}; epoch {epoch} does "
+                "nothing"
             )
 
     def _put_attempt(self, number: int, who: dict[str, Any]) -> bool:
