@@ -158,11 +158,12 @@ class S3Server:
         policy = (
             '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
         )
-        iam = _boto_client("iam", self)
-        iam.create_user(UserName="test")
-        iam.put_user_policy(UserName="test", PolicyName="all", PolicyDocument=policy)
-        key = iam.create_access_key(UserName="test")["AccessKey"]
+        with contextlib.closing(_boto_client("iam", self)) as iam:
+            iam.create_user(UserName="test")
+            iam.put_user_policy(UserName="test", PolicyName="all", PolicyDocument=policy)
+            key = iam.create_access_key(UserName="test")["AccessKey"]
         self.access_key, self.secret_key = key["AccessKeyId"], key["SecretAccessKey"]
+        self.client.close()
         self.client = _boto_client("s3", self)
         _post(f"{self.endpoint}/moto-api/reset-auth", b"0")
 
@@ -180,10 +181,10 @@ def s3_server(bucket: str = "test") -> Iterator[S3Server]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    host, port = server.get_host_and_port()
+    s3 = S3Server(f"http://{host}:{port}", bucket, client=None)
+    s3.client = _boto_client("s3", s3)
     try:
-        host, port = server.get_host_and_port()
-        s3 = S3Server(f"http://{host}:{port}", bucket, client=None)
-        s3.client = _boto_client("s3", s3)
         _post(f"{s3.endpoint}/moto-api/reset-auth", b"Infinity")
         _post(f"{s3.endpoint}/moto-api/reset", b"")
         s3.client.create_bucket(Bucket=bucket)
@@ -191,6 +192,7 @@ def s3_server(bucket: str = "test") -> Iterator[S3Server]:
     finally:
         with contextlib.suppress(Exception):
             _post(f"{s3.endpoint}/moto-api/reset-auth", b"Infinity")
+        s3.client.close()
         server.stop()
 
 

@@ -23,7 +23,7 @@ def test_results_come_in_the_order_of_the_items_though_later_ones_finish_first()
         if index:
             gates[index - 1].set()
         if index < 3:
-            assert gates[index].wait(10)
+            assert gates[index].wait(60)
         return index
 
     with ThreadPoolExecutor(4) as pool:
@@ -44,7 +44,7 @@ def test_no_more_items_are_taken_than_the_window_holds() -> None:
     with ThreadPoolExecutor(1) as pool:
         results = lane(items(), lambda x: x, pool, 3, StageCounters("x"))
         assert next(results) == 0
-        assert full.wait(10)
+        assert full.wait(60)
         results.close()
     # one taken by the reader, three in the queue, one in the feeder's hand
     assert len(taken) <= 6
