@@ -19,7 +19,7 @@ from lancemill_operator.facts import Identity
 from lancemill_operator.manifests import Defaults
 
 EVERYTHING = Path(__file__).parents[1] / "operator" / "manifests" / "everything.yaml"
-RUN = "0123456789"
+RUN = "ab12cd34ef"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 PRIORITY = {
     "apiVersion": "scheduling.k8s.io/v1",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lancemill_api.runtime import Runtime
+from lancemill_operator.manifests.written import written
 
 HOME = "/tmp"
 """A folder that a user without a home may write to: Ray and model caches want one."""
@@ -13,7 +14,7 @@ HOME = "/tmp"
 
 def environment(runtime: Runtime, own: Mapping[str, str]) -> dict[str, Any]:
     """`env` and `envFrom` of a container; a key without entries is left out."""
-    given = [_written(one) for one in runtime.env]
+    given = [written(one) for one in runtime.env]
     taken = {one["name"] for one in given}
     ours = [
         {"name": name, "value": value}
@@ -22,12 +23,5 @@ def environment(runtime: Runtime, own: Mapping[str, str]) -> dict[str, Any]:
     ]
     made: dict[str, Any] = {"env": given + ours}
     if runtime.env_from:
-        made["envFrom"] = [_written(one) for one in runtime.env_from]
+        made["envFrom"] = [written(one) for one in runtime.env_from]
     return made
-
-
-def _written(model: Any) -> dict[str, Any]:
-    written: dict[str, Any] = model.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude_unset=True
-    )
-    return written

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lancemill_api.cluster import Cluster, Head, WorkerGroup
@@ -16,8 +17,9 @@ from lancemill_api.runtime import Runtime
 from lancemill_operator import names
 from lancemill_operator.manifests import pods, volumes
 from lancemill_operator.manifests.defaults import Defaults
-from lancemill_operator.manifests.environment import environment
+from lancemill_operator.manifests.environment import HOME, environment
 from lancemill_operator.manifests.volumes import Mounts
+from lancemill_operator.manifests.written import written
 
 GROUP = f"{names.GROUP}/group"
 """Label of a group's pods, and of its nodes in Ray: stages are placed by it."""
@@ -62,69 +64,63 @@ def is_autoscaled(groups: tuple[WorkerGroup, ...], queue: str | None) -> bool:
     return queue is None and any(one.min_replicas < one.max_replicas for one in groups)
 
 
-def head_group(
-    head: Head,
-    runtime: Runtime,
-    mounts: Mounts,
-    own: Mapping[str, str],
-    labels: Mapping[str, str],
-    service_account: str,
-    ray_version: str,
-    autoscaled: bool,
-    defaults: Defaults,
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What head and workers of an attempt have in common."""
+
+    runtime: Runtime
+    mounts: Mounts
+    variables: Mapping[str, str]
+    labels: Mapping[str, str]
+    service_account: str
+    ray_version: str
+    autoscaled: bool
+    defaults: Defaults
+
+
+def head_group(head: Head, shared: Shared) -> dict[str, Any]:
     """`headGroupSpec`: it drives the run and does none of its work."""
-    everything = mounts + volumes.own(head)
-    main = pods.container("ray-head", runtime, head.resources, everything, defaults)
+    defaults = shared.defaults
     ports = {**HEAD_PORTS, "lancemill": defaults.progress_port}
-    main |= environment(runtime, own) | {
-        "ports": [{"name": name, "containerPort": port} for name, port in ports.items()],
-        **_readiness(ray_version),
-    }
-    spec = pods.spec(main, runtime, head, everything, service_account, defaults)
-    if autoscaled:
+    named = [{"name": name, "containerPort": port} for name, port in ports.items()]
+    spec = _pod("ray-head", head, shared, {"ports": named})
+    if shared.autoscaled:
         spec["volumes"].append(volumes.api_token())
+    store = min(HEAD_OBJECT_STORE, _object_store(head, defaults))
     return {
-        "rayStartParams": {
-            "num-cpus": "0",
-            "object-store-memory": str(min(HEAD_OBJECT_STORE, _object_store(head, defaults))),
-        },
-        "template": {"metadata": _metadata(head, labels), "spec": spec},
+        "rayStartParams": {"num-cpus": "0", "object-store-memory": str(store)},
+        "template": {"metadata": _metadata(head, shared.labels), "spec": spec},
     }
 
 
-def worker_group(
-    group: WorkerGroup,
-    runtime: Runtime,
-    mounts: Mounts,
-    own: Mapping[str, str],
-    labels: Mapping[str, str],
-    service_account: str,
-    ray_version: str,
-    autoscaled: bool,
-    defaults: Defaults,
-) -> dict[str, Any]:
+def worker_group(group: WorkerGroup, shared: Shared) -> dict[str, Any]:
     """An entry of `workerGroupSpecs`."""
-    everything = mounts + volumes.own(group)
-    main = pods.container("ray-worker", runtime, group.resources, everything, defaults)
-    main |= environment(runtime, own) | _readiness(ray_version)
-    if defaults.worker_pre_stop:
-        main["lifecycle"] = {"preStop": {"exec": {"command": list(defaults.worker_pre_stop)}}}
-    labels = {**labels, GROUP: group.name}
-    spec = pods.spec(main, runtime, group, everything, service_account, defaults)
+    defaults = shared.defaults
+    leaves = {"preStop": {"exec": {"command": list(defaults.worker_pre_stop)}}}
+    spec = _pod(
+        "ray-worker", group, shared, {"lifecycle": leaves} if defaults.worker_pre_stop else {}
+    )
     if group.topology_spread_constraints:
-        spec["topologySpreadConstraints"] = _spread(group, labels)
+        spec["topologySpreadConstraints"] = _spread(group, shared.labels[names.RUN])
+    least = group.min_replicas if shared.autoscaled else group.max_replicas
     made = {
         "groupName": group.name,
-        "replicas": group.min_replicas if autoscaled else group.max_replicas,
-        "minReplicas": group.min_replicas if autoscaled else group.max_replicas,
+        "replicas": least,
+        "minReplicas": least,
         "maxReplicas": group.max_replicas,
         "labels": {GROUP: group.name},
-        "rayStartParams": {"object-store-memory": str(_object_store(group, defaults))},
-        "template": {"metadata": _metadata(group, labels), "spec": spec},
+        "rayStartParams": {
+            "num-cpus": str(max(1, math.ceil(quantity(group.resources.cpu)))),
+            "object-store-memory": str(_object_store(group, defaults)),
+        },
+        "template": {
+            "metadata": _metadata(group, {**shared.labels, GROUP: group.name}),
+            "spec": spec,
+        },
     }
-    idle = {"idleTimeoutSeconds": whole_seconds(group.idle_timeout)}
-    return made | (idle if autoscaled else {})
+    if shared.autoscaled:
+        made["idleTimeoutSeconds"] = whole_seconds(group.idle_timeout)
+    return made
 
 
 def autoscaler(runtime: Runtime, defaults: Defaults) -> dict[str, Any]:
@@ -133,7 +129,7 @@ def autoscaler(runtime: Runtime, defaults: Defaults) -> dict[str, Any]:
         "version": "v2",
         "resources": pods.resources(defaults.autoscaler, defaults),
         "securityContext": dict(pods.RESTRICTED),
-        "env": [{"name": "HOME", "value": "/tmp"}],
+        "env": [{"name": "HOME", "value": HOME}],
         "volumeMounts": [
             {
                 "name": volumes.TOKEN_VOLUME,
@@ -150,6 +146,17 @@ def whole_seconds(duration: str | float, least: int = 0) -> int:
     """A length of time as Kubernetes writes it: whole seconds that fit 32 bits, rounded up."""
     value = seconds(duration) if isinstance(duration, str) else duration
     return int(min(max(math.ceil(value), least), MOST_SECONDS))
+
+
+def _pod(
+    name: str, placed: Head | WorkerGroup, shared: Shared, more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A pod whose one container starts Ray."""
+    mounts = shared.mounts + volumes.own(placed)
+    main = pods.container(name, shared.runtime, placed.resources, mounts, shared.defaults)
+    main |= environment(shared.runtime, shared.variables)
+    main |= {**_readiness(shared.ray_version), **more}
+    return pods.spec(main, shared.runtime, placed, mounts, shared.service_account, shared.defaults)
 
 
 def _object_store(asked: Head | WorkerGroup, defaults: Defaults) -> int:
@@ -173,27 +180,15 @@ def _metadata(placed: Head | WorkerGroup, labels: Mapping[str, str]) -> dict[str
     return made | ({"annotations": dict(placed.annotations)} if placed.annotations else {})
 
 
-def _spread(group: WorkerGroup, labels: Mapping[str, str]) -> list[dict[str, Any]]:
-    same = {"matchLabels": {names.RUN: labels[names.RUN], GROUP: group.name}}
+def _spread(group: WorkerGroup, run: str) -> list[dict[str, Any]]:
+    """Kubernetes wants each part said; what is counted by default it would take for nothing."""
+    same = {"matchLabels": {names.RUN: run, GROUP: group.name}}
     return [
         {
-            "labelSelector": same,
             "maxSkew": one.max_skew,
             "whenUnsatisfiable": one.when_unsatisfiable,
+            "labelSelector": same,
+            **written(one),
         }
-        | one.model_dump(mode="json", by_alias=True, exclude_none=True)
         for one in group.topology_spread_constraints
     ]
-
-
-__all__ = [
-    "DEFAULT_GROUP",
-    "GROUP",
-    "autoscaler",
-    "head_group",
-    "head_of",
-    "is_autoscaled",
-    "whole_seconds",
-    "worker_group",
-    "worker_groups",
-]

@@ -13,6 +13,7 @@ from lancemill_api.cluster import Placed, Resources, WorkerGroup
 from lancemill_api.runtime import Runtime
 from lancemill_operator.manifests.defaults import Defaults
 from lancemill_operator.manifests.volumes import Mounts
+from lancemill_operator.manifests.written import written
 
 RESTRICTED: Mapping[str, Any] = {
     "allowPrivilegeEscalation": False,
@@ -89,7 +90,4 @@ def placement(placed: Placed) -> dict[str, Any]:
     fields = {"node_selector", "tolerations", "affinity", "priority_class_name"}
     if isinstance(placed, WorkerGroup):
         fields |= {"runtime_class_name"}
-    written: dict[str, Any] = placed.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude_unset=True, include=fields
-    )
-    return {name: value for name, value in written.items() if value}
+    return {name: value for name, value in written(placed, fields).items() if value}

@@ -94,7 +94,7 @@ def dataset_manifest(identity: Identity, document: Mapping[str, Any]) -> Body:
 def dataset_manifest_name(identity: Identity, generation: int | None = None) -> str:
     """Name of that ConfigMap, for this or another generation."""
     number = identity.generation if generation is None else generation
-    return f"{names.cut(identity.name, 40)}-dataset-g{number}"
+    return f"{names.cut(identity.name, 40)}-dataset-{names.digest([identity.uid, number], 8)}"
 
 
 def _job(
@@ -122,7 +122,7 @@ def _job(
         "metadata": metadata(
             identity,
             kind,
-            names.probe(identity.name, purpose, token),
+            names.probe(identity.name, purpose, f"{identity.uid}/{token}"),
             owner_labels(identity, kind) | labels,
         ),
         "spec": {

@@ -99,22 +99,22 @@ def _cluster(
     mounts = volumes.manifest(names.config_map(identity.name, run)) + volumes.credentials(
         storage_secrets(pipeline, *datasets)
     )
-    shared: dict[str, Any] = {
-        "runtime": spec.runtime,
-        "mounts": mounts,
-        "own": variables(run, attempt, remaining, defaults),
-        "labels": run_labels(identity, run, attempt),
-        "service_account": access.account_of(identity, spec.runtime),
-        "ray_version": version,
-        "autoscaled": autoscaled,
-        "defaults": defaults,
-    }
+    shared = groups.Shared(
+        runtime=spec.runtime,
+        mounts=mounts,
+        variables=variables(run, attempt, remaining, defaults),
+        labels=run_labels(identity, run, attempt),
+        service_account=access.account_of(identity, spec.runtime),
+        ray_version=version,
+        autoscaled=autoscaled,
+        defaults=defaults,
+    )
     made: dict[str, Any] = {
         "rayVersion": version,
         "authOptions": {"mode": "token"},
         "enableInTreeAutoscaling": autoscaled,
-        "headGroupSpec": groups.head_group(groups.head_of(spec.cluster, defaults), **shared),
-        "workerGroupSpecs": [groups.worker_group(one, **shared) for one in workers],
+        "headGroupSpec": groups.head_group(groups.head_of(spec.cluster, defaults), shared),
+        "workerGroupSpecs": [groups.worker_group(one, shared) for one in workers],
     }
     options = {"autoscalerOptions": groups.autoscaler(spec.runtime, defaults)}
     return made | (options if autoscaled else {})

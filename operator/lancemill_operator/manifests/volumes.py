@@ -8,6 +8,7 @@ from typing import Any
 
 from lancemill_api.cluster import Placed
 from lancemill_operator import names
+from lancemill_operator.manifests.written import written
 
 MANIFEST_FOLDER = "/etc/lancemill/run"
 MANIFEST_KEY = "manifest.yaml"
@@ -55,8 +56,8 @@ def credentials(secrets: Iterable[str]) -> Mounts:
 def own(placed: Placed) -> Mounts:
     """What the manifest itself mounts; the models' names are Kubernetes' own."""
     return Mounts(
-        [_written(volume) for volume in placed.volumes],
-        [_written(mount) for mount in placed.volume_mounts],
+        [written(volume) for volume in placed.volumes],
+        [written(mount) for mount in placed.volume_mounts],
     )
 
 
@@ -86,10 +87,3 @@ def api_token() -> dict[str, Any]:
 
 def _one(name: str, volume: dict[str, Any], mount: dict[str, Any]) -> Mounts:
     return Mounts([{"name": name, **volume}], [{"name": name, "readOnly": True, **mount}])
-
-
-def _written(model: Any) -> dict[str, Any]:
-    written: dict[str, Any] = model.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude_unset=True
-    )
-    return written
