@@ -7,15 +7,9 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from lancemill_api.base import Expected, Model
+from lancemill_api.pod_rules import MountsNameVolumes, NoOwnedKeys, NotReserved
 from lancemill_api.quantities import Duration, Quantity
-from lancemill_api.rules import (
-    MountsNameVolumes,
-    NoOwnedKeys,
-    NotAbove,
-    NotReserved,
-    Rule,
-    Unique,
-)
+from lancemill_api.rules import NotAbove, Rule, Unique
 from lancemill_api.scalars import Name, ObjectName
 from lancemill_api.scheduling import Affinity, LabelKey, Labels, Toleration, TopologySpread
 from lancemill_api.volumes import Volume, VolumeMount

@@ -92,7 +92,7 @@ def without_nulls(shape: Shape, value: Any) -> Any:
 
 def broken_rules(shape: Shape, value: Any, at: tuple[Step, ...]) -> Iterator[Found]:
     """What the rules between fields say, at every level."""
-    if isinstance(shape, Fields) and isinstance(value, Mapping):
+    if isinstance(shape, Fields) and isinstance(value, Mapping) and not _refused(shape, value):
         names = meant(shape.model, value)
         filled = dict(defaults_of(shape.model))
         filled |= {names.get(str(name), str(name)): one for name, one in value.items()}
@@ -103,6 +103,11 @@ def broken_rules(shape: Shape, value: Any, at: tuple[Step, ...]) -> Iterator[Fou
         inside = step_into(shape, step)
         if inside is not None and not isinstance(inside, Anything):
             yield from broken_rules(inside, one, (*at, step))
+
+
+def _refused(shape: Fields, value: Mapping[str, Any]) -> bool:
+    """Whether a field is told as refused, which says already why nothing else stands there."""
+    return any(name in shape.model.refused for name in value)
 
 
 def _entries(value: Any) -> Iterator[tuple[Step, Any]]:

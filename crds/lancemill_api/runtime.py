@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from lancemill_api.base import Expected, Model
-from lancemill_api.rules import Cel, ExactlyOne, Finding, NotReserved, Unique
+from lancemill_api.pod_rules import NotReserved
+from lancemill_api.rules import Cel, ExactlyOne, Finding, Unique
 from lancemill_api.scalars import ObjectName
 
 CREDENTIAL = (
-    "(?i)(?:^|[_.-])(?:password|passwd|passphrase|pwd|secret|token|credential|api_?key|"
-    "secret_?key|access_?key|account_?key|private_?key|auth)$"
+    "(?i)(?:password|passwd|passphrase|[_.-]pwd|secret|token|credential|api_?key|secret_?key|"
+    "access_?key|account_?key|storage_?key|private_?key|connection_?string)$"
 )
 """Names of variables whose values are secrets; also what an API server's CEL understands."""
 LOGIN = "://[^/?#@ ]*:[^/?#@ ]*@"

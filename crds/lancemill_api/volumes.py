@@ -12,8 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from lancemill_api.base import Expected, Model
+from lancemill_api.pod_rules import NotReserved
 from lancemill_api.quantities import Quantity
-from lancemill_api.rules import ExactlyOne, NotReserved
+from lancemill_api.rules import ExactlyOne
 from lancemill_api.runtime import DataKey
 from lancemill_api.scalars import Name, ObjectName
 

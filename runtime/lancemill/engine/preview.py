@@ -82,7 +82,8 @@ def _errors_words(pipeline: MultimodalPipeline) -> str:
 def _ignored_locally(pipeline: MultimodalPipeline) -> list[str]:
     """Fields that the manifest sets and that mean something in a cluster only."""
     spec = pipeline.spec
-    found = [f"spec.{name}" for name in ("cluster", "run") if name in spec.model_fields_set]
+    of_a_cluster = ("runtime", "cluster", "run")
+    found = [f"spec.{name}" for name in of_a_cluster if name in spec.model_fields_set]
     for index, stage in enumerate(spec.stages):
         given = stage.placement.model_fields_set - {"batch_size"} if stage.placement else ()
         found += [f"spec.stages[{index}].placement.{name}" for name in sorted(given)]
