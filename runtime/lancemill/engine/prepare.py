@@ -61,6 +61,7 @@ def prepare(
         base=base,
         with_row_id=sink.needs_row_id,
         ledger_storage=sink.storage,
+        only_missing=sink.only_missing,
     )
     schema = source.schema()
     mistakes = _check_row_ids(pipeline, sink, base)

@@ -87,6 +87,11 @@ class LanceSink:
 
     # -- before the run
 
+    @property
+    def only_missing(self) -> tuple[str, ...]:
+        """Columns of which only rows that lack one need be read."""
+        return ()
+
     def target_schema(self) -> pa.Schema | None:
         """The schema that the output must fit: the existing dataset's or the declared one's."""
         dataset = self.target.table.find()

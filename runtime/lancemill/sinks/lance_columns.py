@@ -36,13 +36,10 @@ class AddColumnsSink(LanceSink):
     needs_columns: tuple[str, ...] = (ROWID,)
 
     @property
-    def missing_filter(self) -> str | None:
-        """Lance's filter for the rows that a run has to read; None for all of them."""
-        there = self.target_schema()
-        named = self.target.columns or ()
-        if self.refresh == "all" or there is None or not set(named) <= set(there.names):
-            return None
-        return columns.missing(named)
+    def only_missing(self) -> tuple[str, ...]:
+        """Columns of which only rows that lack one need be read: where they are not there yet,
+        all rows do."""
+        return () if self.refresh == "all" else tuple(self.target.columns or ())
 
     def fit(self, schema: pa.Schema) -> list[Mistake]:
         there = self.target_schema()

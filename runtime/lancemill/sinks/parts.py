@@ -68,6 +68,11 @@ class PartsSink:
 
     # -- before the run
 
+    @property
+    def only_missing(self) -> tuple[str, ...]:
+        """None: the object is replaced as a whole."""
+        return ()
+
     def target_schema(self) -> pa.Schema | None:
         """None: the object is replaced as a whole."""
         return None

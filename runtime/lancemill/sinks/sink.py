@@ -97,6 +97,11 @@ class Sink(Protocol):
         """Columns that the sink needs beside those that it stores (`_rowid`, to add columns)."""
         ...
 
+    @property
+    def only_missing(self) -> tuple[str, ...]:
+        """Columns of the dataset of which only rows that lack one need be read; none: all rows."""
+        ...
+
     def target_schema(self) -> pa.Schema | None:
         """The schema that the output must fit: the existing dataset's or the declared one's."""
         ...

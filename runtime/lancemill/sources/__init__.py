@@ -14,11 +14,13 @@ def open_source(
     base: Path,
     with_row_id: bool = False,
     ledger_storage: object | None = None,
+    only_missing: tuple[str, ...] = (),
 ) -> Source:
     """The source that `spec` (the API's `Source`) describes; nothing is read yet.
 
     `base`: where relative paths start. `with_row_id`: a Lance table also gives `_rowid`.
     `ledger_storage`: the storage block of the dataset beside which snapshots are kept.
+    `only_missing`: of a Lance table that has these columns, only rows that lack one of them.
     """
     if spec.objects is not None:
         from lancemill.sources.prefix import open_prefix
@@ -26,4 +28,4 @@ def open_source(
         return open_prefix(spec.objects, base, ledger_storage)
     from lancemill.sources.table import open_table
 
-    return open_table(spec.table, base, with_row_id, ledger_storage)
+    return open_table(spec.table, base, with_row_id, ledger_storage, only_missing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from lancemill.errors import PlanError, StorageError
+from lancemill.sources.missing_rows import Runs, missing_rows
 from lancemill.sources.parquet_rows import by_bytes
 from lancemill.sources.shards import cut_evenly
 from lancemill.sources.source import Shard
 from lancemill.sources.table_columns import PATH, chosen
 from lancemill.storage import explain, lance_options
+from lancemill.tables.blobs import take_rows
 
 ROW_ID = "_rowid"
 HEAD_ROWS = 64
@@ -30,6 +32,8 @@ class LanceTable:
     version: int | None
     with_row_id: bool
     storage: object | None
+    only_missing: tuple[str, ...] = ()
+    """Where all of these are there: only rows that lack one of them."""
 
     def schema(self) -> pa.Schema:
         return self._schema(self._open(self.version))
@@ -49,7 +53,21 @@ class LanceTable:
             "bytes": _bytes(dataset, schema),
             "told": f"{rows:,} rows of version {dataset.version}",
         }
+        if self.only_missing and set(self.only_missing) <= set(dataset.schema.names):
+            return self._with_missing(document, schema, dataset)
         return LanceTableSnapshot(document, schema, dataset)
+
+    def _with_missing(
+        self, document: dict[str, Any], schema: pa.Schema, dataset: Any
+    ) -> LanceTableSnapshot:
+        names = list(self.only_missing)
+        snapshot = LanceTableSnapshot({**document, "missing": names}, schema, dataset)
+        runs = snapshot.runs
+        rows = 0 if runs is None else runs.rows
+        told = f"{rows:,} of {document['told']} lack {' or '.join(names)}"
+        size = document["bytes"] * rows // max(document["rows"], 1)
+        snapshot.document |= {"rows": rows, "bytes": size, "told": told}
+        return snapshot
 
     def open_snapshot(self, document: dict[str, Any]) -> LanceTableSnapshot:
         dataset = self._open(document["version"])
@@ -102,27 +120,54 @@ class LanceTableSnapshot:
     def bytes(self) -> int:
         return int(self.document["bytes"])
 
+    @cached_property
+    def runs(self) -> Runs | None:
+        """The rows to read, where those are not all."""
+        names = self.document.get("missing")
+        return missing_rows(self._dataset, names) if names else None
+
     def shards(self, target_bytes: int) -> Iterator[Shard]:
-        return cut_evenly(self._fragments, target_bytes)
+        pieces = self._fragments if self.runs is None else [(self.rows, self.bytes)]
+        return cut_evenly(pieces, target_bytes)
 
     def read(
         self, shard: Shard, columns: Sequence[str], max_rows: int, max_bytes: int
     ) -> Iterator[pa.RecordBatch]:
         wanted = pa.schema([self.schema.field(name) for name in columns])
+        rows = self._batch_rows(max_rows, max_bytes)
         try:
-            scanner = self._dataset.scanner(
-                columns=[name for name in columns if name != ROW_ID],
-                offset=shard.start,
-                limit=shard.rows,
-                batch_size=self._batch_rows(max_rows, max_bytes),
-                with_row_id=ROW_ID in columns,
-                blob_handling="all_binary",
-                scan_in_order=True,
-            )
-            for batch in by_bytes(scanner.to_batches(), max_bytes):
-                yield _as(batch, wanted)
+            for some in self._reads(shard):
+                found = (
+                    self._scan(some, columns, rows)
+                    if isinstance(some, range)
+                    else self._take(some, columns, rows)
+                )
+                for batch in by_bytes(found, max_bytes):
+                    yield _as(batch, wanted)
         except (OSError, ValueError) as error:
             raise explain(error, self.document["uri"]) from error
+
+    def _reads(self, shard: Shard) -> Iterable[range | list[int]]:
+        if self.runs is None:
+            return [range(shard.start, shard.start + shard.rows)]
+        return self.runs.reads(shard.start, shard.start + shard.rows)
+
+    def _scan(self, rows: range, columns: Sequence[str], each: int) -> Iterator[pa.RecordBatch]:
+        scanner = self._dataset.scanner(
+            columns=[name for name in columns if name != ROW_ID],
+            offset=rows.start,
+            limit=len(rows),
+            batch_size=each,
+            with_row_id=ROW_ID in columns,
+            blob_handling="all_binary",
+            scan_in_order=True,
+        )
+        yield from scanner.to_batches()
+
+    def _take(self, rows: list[int], columns: Sequence[str], each: int) -> Iterator[pa.RecordBatch]:
+        blobs = [one.name for one in self._dataset.schema if _is_blob(one)]
+        for start in range(0, len(rows), each):
+            yield take_rows(self._dataset, rows[start : start + each], columns, blobs)
 
     def _batch_rows(self, max_rows: int, max_bytes: int) -> int:
         """Lance holds several batches at once, so that rows of megabytes must come in few."""

@@ -10,7 +10,11 @@ from lancemill.storage import absolute, open_store
 
 
 def open_table(
-    spec: Any, base: Path, with_row_id: bool = False, ledger_storage: object | None = None
+    spec: Any,
+    base: Path,
+    with_row_id: bool = False,
+    ledger_storage: object | None = None,
+    only_missing: tuple[str, ...] = (),
 ) -> Source:
     """The source of `spec.source.table`."""
     uri = absolute(spec.uri, base)
@@ -19,7 +23,7 @@ def open_table(
     if spec.format == "lance":
         from lancemill.sources.lance_table import LanceTable
 
-        return LanceTable(uri, columns, spec.version, with_row_id, spec.storage)
+        return LanceTable(uri, columns, spec.version, with_row_id, spec.storage, only_missing)
     if spec.format == "parquet":
         from lancemill.sources.parquet_table import ParquetTable
 

@@ -162,3 +162,21 @@ def test_a_summary_and_show_tell_what_was_made(place: Place) -> None:
     shown = lancemill("show", place.folder / "out.lance")
     assert shown.status == 0, shown.all
     assert "key" in shown.out and "3" in shown.out
+
+
+def test_a_refresh_of_what_is_missing_does_only_that(place: Place) -> None:
+    place.pictures(4)
+    place.run()
+    assert place.run(**grey()).status == 0
+    place.pictures(2, start=4)
+    place.run(
+        source={"objects": {"uri": "pictures", "include": ["p004.jpg", "p005.jpg"]}},
+    )
+    assert place.dataset().count_rows(filter="grey is null") == 2
+    before = place.dataset().to_table().slice(0, 4)
+    status, told = place.run_json(**grey())
+    assert (status, told["rowsIn"], told["rowsOut"]) == (0, 2, 2)
+    after = place.dataset().to_table()
+    assert after.slice(0, 4).equals(before)
+    assert after["grey"].null_count == 0
+    assert "0 of 6 rows" in place.run(**grey()).all
