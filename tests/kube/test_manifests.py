@@ -14,6 +14,7 @@ from kube.kubectl import Kubectl
 from kube.kuberay import pods
 from kube.namespaces import fresh_namespace
 from lancemill_api.manifest import load
+from lancemill_api.mistakes import InvalidManifest
 from lancemill_operator import manifests
 from lancemill_operator.facts import Identity
 from lancemill_operator.manifests import Defaults
@@ -159,17 +160,64 @@ def test_a_frozen_specification_cannot_be_changed(restricted: Kubectl) -> None:
     assert "immutable" in refused.stderr
 
 
+WORKERS = "spec.cluster.workerGroups[0]"
+NO_DISK = {"name": "disk", "emptyDir": {}}
+
+
 @pytest.mark.parametrize(
-    ("env", "told"),
+    ("spec", "told"),
     [
-        ({"name": "AWS_SECRET_ACCESS_KEY", "value": "abc"}, "value is a secret"),
-        ({"name": "DB", "value": "postgres://me:pw@db/x"}, "value is a secret"),
-        ({"name": "LANCEMILL_RUN", "value": "1"}, "name is taken"),
-        ({"name": "A", "value": "1", "valueFrom": {}}, "expected exactly one value"),
+        ({"runtime": {"env": [{"name": "PGPASSWORD", "value": "x"}]}}, "value is a secret"),
+        (
+            {"runtime": {"env": [{"name": "DB", "value": "postgres://me:pw@db/x"}]}},
+            "value is a secret",
+        ),
+        ({"runtime": {"env": [{"name": "LANCEMILL_RUN", "value": "1"}]}}, "name is taken"),
+        (
+            {"runtime": {"env": [{"name": "A"}]}},
+            "expected exactly one value: value or valueFrom",
+        ),
+        (
+            {"source": {"table": {"format": "csv", "uri": "https://me:pw@host/a.csv"}}},
+            "spec.source.table.uri",
+        ),
+        ({"cluster": {"workerGroups": [{"name": "head"}]}}, "name is taken"),
+        (
+            {"cluster": {"workerGroups": [{"name": "a", "labels": {"ray.io/group": "x"}}]}},
+            "labels has a key",
+        ),
+        (
+            {
+                "cluster": {
+                    "workerGroups": [
+                        {
+                            "name": "a",
+                            "volumes": [NO_DISK],
+                            "volumeMounts": [{"name": "other", "mountPath": "/a"}],
+                        }
+                    ]
+                }
+            },
+            "must name one of volumes",
+        ),
+        (
+            {
+                "cluster": {
+                    "workerGroups": [
+                        {"name": "a", "volumes": [{"name": "disk", "hostPath": {"path": "/"}}]}
+                    ]
+                }
+            },
+            f'unknown field "{WORKERS}.volumes[0].hostPath"',
+        ),
+        (
+            {"cluster": {"rayVersion": "2.40.0", "workerGroups": [{"name": "a"}]}},
+            "spec.cluster.rayVersion",
+        ),
     ],
 )
-def test_the_api_server_refuses_variables_that_must_not_stand_there(
-    kubectl: Kubectl, env: dict[str, Any], told: str
+def test_the_api_server_refuses_what_the_models_refuse(
+    kubectl: Kubectl, spec: dict[str, Any], told: str
 ) -> None:
     document = {
         "apiVersion": "lancemill.dev/v1alpha1",
@@ -178,9 +226,11 @@ def test_the_api_server_refuses_variables_that_must_not_stand_there(
         "spec": {
             "source": {"table": {"format": "csv", "uri": "s3://a/b.csv"}},
             "sink": {"jsonl": {"uri": "s3://a/b.jsonl"}},
-            "runtime": {"env": [env]},
+            **spec,
         },
     }
+    with pytest.raises(InvalidManifest):
+        load(json.dumps(document))
     refused = kubectl("apply", "-f", "-", input=document, check=False)
     assert refused.returncode != 0
     assert told in refused.stderr

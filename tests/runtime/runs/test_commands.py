@@ -104,6 +104,14 @@ def test_plan_counts_and_changes_nothing(place: Place) -> None:
     assert everything_below(place.folder) == before
 
 
+def test_plan_tells_what_only_a_cluster_heeds(place: Place) -> None:
+    place.pictures(1)
+    of_a_cluster = {"runtime": {"image": "a/b:1"}, "cluster": {"workerGroups": [{"name": "cpu"}]}}
+    told = lancemill("plan", place.manifest(**of_a_cluster))
+    assert told.status == 0, told.all
+    assert "not heeded by a local run: spec.runtime, spec.cluster" in told.out
+
+
 def test_plan_tells_every_mistake_at_once(place: Place) -> None:
     place.pictures(1)
     stages = spec()["stages"]
