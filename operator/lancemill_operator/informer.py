@@ -64,6 +64,7 @@ class Informer:
         ages: Ages,
         saw: News,
         lost: News,
+        relisted: News,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = connect
@@ -71,6 +72,7 @@ class Informer:
         self._ages = ages
         self._saw = saw
         self._lost = lost
+        self._relisted = relisted
         self._clock = clock
         self._ours = asyncio.get_running_loop()
         self._theirs: asyncio.AbstractEventLoop | None = None
@@ -145,6 +147,8 @@ class Informer:
         async def happened(event: kopf.RawEvent, **_: Any) -> None:
             if event["type"] == "DELETED":
                 self._hand_over(self._lost, kind, event["object"])
+            elif event["type"] is None:
+                self._hand_over(self._relisted, kind, event["object"])
 
         name = f"saw_{kind.plural}"
         kopf.index(group, version, kind.plural, id=name, registry=registry)(saw)

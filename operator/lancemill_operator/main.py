@@ -75,6 +75,7 @@ class Operator:
             self.ages,
             self.picture.saw,
             self.picture.lost,
+            self.store.relisted,
         )
         self.poller = Poller(
             heads(

@@ -11,13 +11,13 @@ Versions (`resourceVersion`) are only ever compared for equality.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lancemill_operator import names
 from lancemill_operator.kinds import DATASET, JOB, PIPELINE, RAY_JOB, Body, Kind
 from lancemill_operator.parse.relations import committed, datasets_of, sink_of
+from lancemill_operator.parse.slim import slimmed
 
 Object = dict[str, Any]
 Place = tuple[str, str]
@@ -25,19 +25,6 @@ Place = tuple[str, str]
 
 VERSIONS_SEEN = 8
 TOMBSTONES = 4096
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_METADATA = (
-    "name",
-    "namespace",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "labels",
-    "annotations",
-    "ownerReferences",
-)
 
 
 @dataclass(slots=True)
@@ -115,51 +102,66 @@ class Store:
     def saw(self, kind: Kind, body: Body) -> Object | None:
         """The watch shows the object so; what was known of it before.
 
-        One that is known to be gone is not brought back by a late word of it.
+        One that is known to be gone is not brought back by a late word of it, and one that we made
+        is not replaced by word of what had its name before.
         """
         slim = slimmed(kind, body)
         uid, place = _uid(slim), _place(slim)
-        if uid in self._gone:
+        if uid in self._gone or self._is_late(kind, place, uid):
             return None
         entry = self._entry(kind, place, uid)
         before = entry.newest
-        if kind is PIPELINE and before is not None:
-            self._unuse(place, before)
         entry.watched = slim
         entry.seen.append(_version(slim))
         if entry.written is not None and self._caught_up(entry, slim):
             entry.written = None
-        self._moved(entry)
-        self._adopt(kind, place, slim)
+        self._changed(kind, place, entry, before)
         return before
 
-    def listed(self, kind: Kind, body: Body, since: int) -> bool:
-        """A listing that began at moment `since` shows the object so; whether that was news."""
-        entry = self._entries[kind].get(_place(body))
-        if entry is not None and _is_of(entry, _uid(body)):
-            known = entry.newest
-            newer = entry.moved > since or _version(body) in entry.seen
-            if newer or (known is not None and _version(known) == _version(body)):
-                return False
-            entry.written = None
-        if _uid(body) in self._gone:
-            return False
+    def relisted(self, kind: Kind, body: Body) -> None:
+        """The watch has begun anew, from a listing that shows the object so.
+
+        It will not tell of versions before that one any more, ours among them.
+        """
+        place = _place(body)
+        entry = self._entries[kind].get(place)
+        if entry is not None and not _is_of(entry, _uid(body)):
+            self._forget(kind, place)
+        elif entry is not None and entry.watched is not None:
+            if _version(entry.watched) == _version(body):
+                entry.written = None
+            return
         self.saw(kind, body)
-        return True
 
     def wrote(self, kind: Kind, body: Body) -> Object:
         """The API server answered us with the object so: newer than what the watch had then."""
         slim = slimmed(kind, body)
         uid, place = _uid(slim), _place(slim)
-        known = self._entries[kind].get(place)
-        other = known is not None and known.watched is not None and not _is_of(known, uid)
-        if uid in self._gone or other or (known and _version(slim) in known.seen):
-            return slim
-        entry = self._entry(kind, place, uid)
-        entry.written = slim
-        self._moved(entry)
-        self._adopt(kind, place, slim)
+        entry = self._entries[kind].get(place)
+        known = entry is not None and (not _is_of(entry, uid) or _version(slim) in entry.seen)
+        if uid not in self._gone and not known:
+            self._answered(kind, place, slim)
         return slim
+
+    def listed(self, kind: Kind, body: Body, since: int) -> bool:
+        """A listing that began at moment `since` shows the object so; whether that was news.
+
+        It is at least as new as all that was known then, and may be older than what came since.
+        """
+        uid, place = _uid(body), _place(body)
+        entry = self._entries[kind].get(place)
+        if uid in self._gone or (entry is not None and entry.moved > since):
+            return False
+        if entry is not None and not _is_of(entry, uid):
+            self._forget(kind, place)
+        elif entry is not None:
+            if entry.newest is not None and _version(entry.newest) == _version(body):
+                return False
+            entry.written = None
+            if _version(body) in entry.seen:
+                return True
+        self._answered(kind, place, slimmed(kind, body))
+        return True
 
     def distrust(self, kind: Kind, namespace: str, name: str) -> None:
         """What we wrote is not the newest any more."""
@@ -175,6 +177,7 @@ class Store:
             self._bury(uid)
             return None
         self._forget(kind, (namespace, name))
+        self._bury(_uid(known))
         return known
 
     def purge(
@@ -192,6 +195,29 @@ class Store:
         ]
         return [one for place in gone if (one := self.lost(kind, *place)) is not None]
 
+    def _answered(self, kind: Kind, place: Place, slim: Object) -> None:
+        """An answer to us: it stands before what the watch says."""
+        entry = self._entry(kind, place, _uid(slim))
+        before, entry.written = entry.newest, slim
+        self._changed(kind, place, entry, before)
+
+    def _changed(self, kind: Kind, place: Place, entry: Entry, before: Object | None) -> None:
+        self.moment += 1
+        entry.moved = self.moment
+        newest = entry.newest
+        assert newest is not None
+        if kind is PIPELINE:
+            if before is not None:
+                self._unuse(place, before)
+            self._use(place, newest)
+        for uid in _controllers(newest):
+            self._children.setdefault(uid, set()).add((kind, place))
+
+    def _is_late(self, kind: Kind, place: Place, uid: str) -> bool:
+        """Whether word of this one comes after we made another one under its name."""
+        entry = self._entries[kind].get(place)
+        return entry is not None and entry.watched is None and not _is_of(entry, uid)
+
     def _entry(self, kind: Kind, place: Place, uid: str) -> Entry:
         """The object's entry, made anew where the name has passed to another one."""
         entry = self._entries[kind].get(place)
@@ -199,10 +225,6 @@ class Store:
             self._forget(kind, place)
             entry = None
         return entry or self._entries[kind].setdefault(place, Entry())
-
-    def _moved(self, entry: Entry) -> None:
-        self.moment += 1
-        entry.moved = self.moment
 
     def _caught_up(self, entry: Entry, watched: Object) -> bool:
         written = entry.written
@@ -214,13 +236,7 @@ class Store:
             or ("deletionTimestamp" in theirs and "deletionTimestamp" not in ours)
         )
 
-    def _adopt(self, kind: Kind, place: Place, body: Object) -> None:
-        if kind is PIPELINE:
-            self._uses(place, body)
-        for uid in _controllers(body):
-            self._children.setdefault(uid, set()).add((kind, place))
-
-    def _uses(self, place: Place, body: Object) -> None:
+    def _use(self, place: Place, body: Object) -> None:
         namespace, name = place
         for dataset in datasets_of(body.get("spec") or {}):
             self._users.setdefault((namespace, dataset), set()).add(name)
@@ -238,7 +254,6 @@ class Store:
         if kind is PIPELINE and entry.newest is not None:
             self._unuse(place, entry.newest)
         for body in filter(None, (entry.watched, entry.written)):
-            self._bury(_uid(body))
             for uid in _controllers(body):
                 siblings = self._children.get(uid, set())
                 siblings.discard((kind, place))
@@ -277,50 +292,3 @@ def _controllers(body: Body) -> Iterator[str]:
     for owner in body["metadata"].get("ownerReferences") or ():
         if owner.get("controller"):
             yield owner["uid"]
-
-
-def slimmed(kind: Kind, body: Body) -> Object:
-    """Of the object, what decisions need."""
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.name,
-        "metadata": _metadata(body["metadata"]),
-        **_REST[kind](body),
-    }
-
-
-def _metadata(metadata: Mapping[str, Any]) -> Object:
-    kept = {name: metadata[name] for name in _METADATA if name in metadata}
-    annotations = kept.get("annotations") or {}
-    if LAST_APPLIED in annotations:
-        kept["annotations"] = {k: v for k, v in annotations.items() if k != LAST_APPLIED}
-    return kept
-
-
-def _whole(body: Body) -> Object:
-    return {name: body[name] for name in ("spec", "status") if name in body}
-
-
-def _of_ray_job(body: Body) -> Object:
-    status = dict(body.get("status") or {})
-    cluster = status.get("rayClusterStatus") or {}
-    status["rayClusterStatus"] = {"conditions": cluster.get("conditions") or []}
-    return {"status": status}
-
-
-def _of_job(body: Body) -> Object:
-    return {"status": body.get("status") or {}}
-
-
-_REST: Mapping[Kind, Callable[[Body], Object]] = {
-    PIPELINE: _whole,
-    DATASET: _whole,
-    RAY_JOB: _of_ray_job,
-    JOB: _of_job,
-}
-
-
-def is_ours(body: Body) -> bool:
-    """Whether we made the object."""
-    labels = body["metadata"].get("labels") or {}
-    return bool(labels.get(names.MANAGED_BY) == names.MANAGER)

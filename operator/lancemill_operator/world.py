@@ -7,10 +7,10 @@ answer, a frozen ConfigMap) or need not be of this second (nodes, Secrets that e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from lancemill_api.dataset import LanceDataset
 from lancemill_api.pipeline import MultimodalPipeline
@@ -34,6 +34,10 @@ from lancemill_operator.preflight import Preflight
 from lancemill_operator.progress import Poller
 from lancemill_operator.store import Store
 
+ResourceT = TypeVar("ResourceT", MultimodalPipeline, LanceDataset)
+Read = tuple[ResourceT | None, tuple[str, ...]]
+"""A model, or what is wrong."""
+
 QUIET = timedelta(seconds=10)
 """How long a Job may run before anybody asks its pod why it waits."""
 
@@ -48,11 +52,13 @@ class World:
         self._poller = poller
         self._answers: Memory[str, ProbeView] = Memory(512)
         self._frozen: Memory[str, Frozen] = Memory(64)
+        self._pipelines: Memory[Hashable, Read[MultimodalPipeline]] = Memory(256)
+        self._datasets: Memory[Hashable, Read[LanceDataset]] = Memory(256)
 
     def pipeline(self, body: Body) -> PipelineFacts:
         """What the picture gives without a call."""
         identity = documents.identity(body)
-        pipeline, mistakes = documents.resource(MultimodalPipeline, body)
+        pipeline, mistakes = self._read_pipeline(body)
         return PipelineFacts(
             identity=identity,
             pipeline=pipeline,
@@ -69,7 +75,7 @@ class World:
     def dataset(self, body: Body) -> DatasetFacts:
         """What the picture gives without a call."""
         identity = documents.identity(body)
-        dataset, mistakes = documents.resource(LanceDataset, body)
+        dataset, mistakes = self._read_dataset(body)
         return DatasetFacts(
             identity=identity,
             document=body,
@@ -113,7 +119,14 @@ class World:
         return replace(facts, looked=facts.looked | {want}, **found)
 
     def _dataset_view(self, namespace: str, name: str) -> DatasetView:
-        return documents.dataset_view(name, self._store.get(DATASET, namespace, name))
+        body = self._store.get(DATASET, namespace, name)
+        return documents.dataset_view(name, body, self._read_dataset)
+
+    def _read_pipeline(self, body: Body) -> Read[MultimodalPipeline]:
+        return _read(self._pipelines, MultimodalPipeline, body)
+
+    def _read_dataset(self, body: Body) -> Read[LanceDataset]:
+        return _read(self._datasets, LanceDataset, body)
 
     async def _pods(self, facts: PipelineFacts) -> dict[str, Any]:
         """Clusters first: one that is seen gone cannot have made a pod since."""
@@ -170,6 +183,24 @@ class World:
             facts.identity.namespace, view.cluster, view.run, view.attempt, changed
         )
         return {} if said is None else {"progress": said.progress, "last_word": said.outcome}
+
+
+def _read(
+    memory: Memory[Hashable, Read[ResourceT]], model: type[ResourceT], body: Body
+) -> Read[ResourceT]:
+    """Reading takes milliseconds, and most looks are at what was read before."""
+    metadata = body["metadata"]
+    key = (
+        metadata.get("uid"),
+        metadata.get("generation"),
+        frozenset((metadata.get("labels") or {}).items()),
+        frozenset((metadata.get("annotations") or {}).items()),
+    )
+    known = memory.get(key)
+    if known is None:
+        known = documents.resource(model, body)
+        memory.keep(key, known)
+    return known
 
 
 def _present(facts: PipelineFacts) -> RayJobView | None:

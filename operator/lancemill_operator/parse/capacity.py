@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lancemill_api.scheduling import Toleration
 from lancemill_api.quantities import quantity
+from lancemill_api.scheduling import Toleration
 from lancemill_operator.facts import Capacity
 from lancemill_operator.kinds import Body
 from lancemill_operator.manifests.demand import Demand

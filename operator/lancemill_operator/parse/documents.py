@@ -8,7 +8,7 @@ read as far as it can be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -25,6 +25,7 @@ from lancemill_operator.parse.rayjobs import moment
 
 ResourceT = TypeVar("ResourceT", MultimodalPipeline, LanceDataset)
 StatusT = TypeVar("StatusT", PipelineStatus, DatasetStatus)
+ReadDataset = Callable[[Body], tuple[LanceDataset | None, tuple[str, ...]]]
 
 
 def identity(body: Body) -> Identity:
@@ -82,15 +83,18 @@ def dumped(said: PipelineStatus | DatasetStatus) -> dict[str, Any]:
     return written
 
 
-def dataset_view(name: str, body: Body | None) -> DatasetView:
-    """A LanceDataset as a pipeline sees it that writes to it or waits for it."""
+def dataset_view(name: str, body: Body | None, read: ReadDataset | None = None) -> DatasetView:
+    """A LanceDataset as a pipeline sees it that writes to it or waits for it.
+
+    `read` may remember what it has read before.
+    """
     if body is None:
         return DatasetView(name=name, exists=False)
     generation = body["metadata"].get("generation", 0)
     said = status(DatasetStatus, body)
     current = [one for one in said.conditions if one.observed_generation == generation]
     ready, stalled = _condition(current, "Ready"), _condition(current, "Stalled")
-    spec, mistakes = resource(LanceDataset, body)
+    spec, mistakes = read(body) if read is not None else resource(LanceDataset, body)
     is_ready = ready is not None and ready.status == "True"
     return DatasetView(
         name=name,

@@ -44,8 +44,15 @@ def problem(status: Mapping[str, Any]) -> str:
         return told(text(status["reason"]), text(status.get("message")))
     scheduled = conditions_of(status).get("PodScheduled", {})
     if scheduled.get("status") == "False":
-        return told(text(scheduled.get("reason")), text(scheduled.get("message")))
+        return told(text(scheduled.get("reason")), _in_short(text(scheduled.get("message"))))
     return next(_of_containers(status), "")
+
+
+def _in_short(message: str) -> str:
+    """The scheduler's message without why preemption would not help."""
+    for more in (". no new claims", ". preemption:", " preemption:"):
+        message = message.partition(more)[0]
+    return message
 
 
 def termination_message(status: Mapping[str, Any]) -> str:

@@ -12,8 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from lancemill_operator import names, times
-from lancemill_operator.facts import RayJobView
+from lancemill_operator.facts import Deployment, RayJobView
 from lancemill_operator.kinds import Body
+
+_ON_ITS_WAY = frozenset({"", "Unknown", "HeadPodNotFound", "ContainerCreating", "PodInitializing"})
+"""What HeadPodReady says of every head at first (all recordings)."""
 
 
 def view(body: Body) -> RayJobView:
@@ -22,12 +25,13 @@ def view(body: Body) -> RayJobView:
     labels = metadata.get("labels") or {}
     status = body.get("status") or {}
     conditions = conditions_of(status.get("rayClusterStatus") or {})
+    deployment = text(status.get("jobDeploymentStatus"))
     return RayJobView(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
         run=labels.get(names.RUN, ""),
         attempt=number(labels.get(names.ATTEMPT)),
-        deployment=text(status.get("jobDeploymentStatus")),
+        deployment=deployment,
         job_status=text(status.get("jobStatus")),
         reason=text(status.get("reason")),
         message=text(status.get("message")),
@@ -35,7 +39,7 @@ def view(body: Body) -> RayJobView:
         created=moment(metadata.get("creationTimestamp")),
         ended=moment(status.get("endTime")),
         unreachable_since=moment(status.get("jobStatusCheckFailureStartTime")),
-        head_problem=_head_problem(conditions.get("HeadPodReady")),
+        head_problem=_head_problem(conditions.get("HeadPodReady"), deployment),
         replica_failure=_replica_failure(conditions.get("ReplicaFailure")),
         deleting="deletionTimestamp" in metadata,
     )
@@ -48,14 +52,14 @@ def conditions_of(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {one["type"]: one for one in entries if isinstance(one, Mapping) and "type" in one}
 
 
-def _head_problem(condition: Mapping[str, Any] | None) -> str:
-    """`ErrImagePull: …`; nothing while the head has only not been made yet."""
+def _head_problem(condition: Mapping[str, Any] | None, deployment: str) -> str:
+    """`ErrImagePull: …`; nothing while a cluster that starts has only not come that far."""
     if condition is None or condition.get("status") != "False":
         return ""
     reason, message = text(condition.get("reason")), text(condition.get("message"))
-    if reason == "HeadPodNotFound":
+    if reason in _ON_ITS_WAY and deployment != Deployment.RUNNING:
         return ""
-    return told(reason, message)
+    return told(reason, message.removeprefix("ray-head:"))
 
 
 def _replica_failure(condition: Mapping[str, Any] | None) -> str:
