@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -273,10 +274,18 @@ def _drawing(chain: _Chain, channels: int) -> Draw:
         if given is None:
             return lambda pixels, _: pixels
         return lambda data, _: decode(data, given)
-    canvas = asked.canvas(channels)
+    canvas = _canvas(asked, channels)
     if given is None:
         return lambda pixels, out: resize(_with(channels, pixels), asked, canvas, out)
     return lambda data, out: decode_to(data, given, asked, canvas, out)
+
+
+@lru_cache(maxsize=8)
+def _canvas(asked: Resizing, channels: int) -> Pixels:
+    """The background of every picture of a stage, made once and only ever read."""
+    canvas = asked.canvas(channels)
+    canvas.flags.writeable = False
+    return canvas
 
 
 def _with(channels: int, pixels: Pixels) -> Pixels:

@@ -66,7 +66,7 @@ def _path(uri: str, base: Path) -> str | RetrievalError:
 def _size(path: str, max_bytes: int) -> int:
     """The size of a file that may be read; 0 for anything else, which reading then explains."""
     try:
-        status = Path(path).stat()
+        status = os.stat(path)  # noqa: PTH116 - once for every picture; pathlib takes apart its path
     except (OSError, ValueError):
         return 0
     small = stat.S_ISREG(status.st_mode) and status.st_size <= max_bytes
@@ -97,8 +97,9 @@ def _read_open(file: FileIO, uri: str, max_bytes: int, into: memoryview) -> Read
     read = 0
     while read < len(into) and (count := file.readinto(into[read:])):
         read += count
-    # One byte more than the limit tells a file that grows while it is read.
-    more = file.read(max_bytes + 1 - read) or b""
+    # A further byte tells a file that grows while it is read; asking for all that may come would
+    # map that much memory for every file. One byte more than the limit tells one that is too large.
+    more = file.read(1) or b""
     while more and read + len(more) <= max_bytes and (further := file.read(max_bytes + 1 - read)):
         more += further
     if read + len(more) > max_bytes:
