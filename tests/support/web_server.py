@@ -51,6 +51,7 @@ class WebServer:
     def __enter__(self) -> WebServer:
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._beginning: set[socket.socket] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._listener = socket.create_server((self.host, 0), backlog=512)
@@ -78,6 +79,12 @@ class WebServer:
     async def _stop(self) -> None:
         self._loop.remove_reader(self._listener)
         self._listener.close()
+        # asyncio loses a connection whose handshake is cancelled: it is broken off instead.
+        for connection in self._beginning:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        while self._beginning:
+            await asyncio.sleep(0.001)
         while self._tasks:
             for task in self._tasks:
                 task.cancel()
@@ -91,19 +98,21 @@ class WebServer:
         except OSError:
             return
         connection.setblocking(False)
+        self._beginning.add(connection)
         task = self._loop.create_task(self._serve(connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        # A task that is cancelled before its first step would leave the connection open.
-        task.add_done_callback(lambda _: connection.close())
 
     async def _serve(self, connection: socket.socket) -> None:
         reader = asyncio.StreamReader(limit=1 << 20)
         protocol = asyncio.StreamReaderProtocol(reader)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            transport, _ = await self._loop.connect_accepted_socket(
-                lambda: protocol, connection, ssl=self.tls
-            )
+            try:
+                transport, _ = await self._loop.connect_accepted_socket(
+                    lambda: protocol, connection, ssl=self.tls
+                )
+            finally:
+                self._beginning.discard(connection)
             try:
                 await self._converse(
                     reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
