@@ -11,12 +11,15 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from lancemill.cli.plan import Which
 from lancemill.cli.validate import Manifest
+
+if TYPE_CHECKING:
+    from lancemill.errors import LancemillError
 
 TERMINATION_LOG = Path("/dev/termination-log")
 ROOM = 64
@@ -79,18 +82,27 @@ def dataset(
 @contextmanager
 def _answering(answer: Path | None) -> Iterator[None]:
     """An error of ours is the answer, too; exit status as everywhere."""
-    from lancemill.errors import LancemillError, StorageError
+    from lancemill.errors import LancemillError
 
     try:
         yield
     except LancemillError as error:
-        from lancemill.engine.outcome import LONGEST, cut
+        _refuse(answer, error)
+    except (OSError, ValueError) as error:  # pylance's own, of a store that fails half way
+        from lancemill.storage import explain
 
-        message = f"{error}; {error.remedy}" if error.remedy else str(error)
-        problem = error.problem if isinstance(error, StorageError) else "Other"
-        said = {"error": cut(message, LONGEST - ROOM), "problem": problem}
-        _give(answer, json.dumps(said, ensure_ascii=False))
-        raise typer.Exit(error.exit_status) from None
+        _refuse(answer, explain(error, "the store"))
+
+
+def _refuse(answer: Path | None, error: LancemillError) -> NoReturn:
+    from lancemill.engine.outcome import LONGEST, cut
+    from lancemill.errors import StorageError
+
+    message = f"{error}; {error.remedy}" if error.remedy else str(error)
+    problem = error.problem if isinstance(error, StorageError) else "Other"
+    said = {"error": cut(message, LONGEST - ROOM), "problem": problem}
+    _give(answer, json.dumps(said, ensure_ascii=False))
+    raise typer.Exit(error.exit_status) from None
 
 
 def _give(answer: Path | None, text: str) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from lancemill.engine.attempt import BEAT_SECONDS
@@ -19,7 +18,7 @@ from lancemill.engine.books import close_books
 from lancemill.engine.finish import finish, ref_of, summaries_of
 from lancemill.engine.ledger import FAILED, Ledger
 from lancemill.engine.outcome import Outcome, table_json
-from lancemill.errors import ManifestError, RunError, StorageError
+from lancemill.errors import ManifestError, Overtaken, RunError, StorageError
 from lancemill.manifest import Job
 from lancemill.sinks import open_sink
 from lancemill.sinks.sink import Committed, Sink
@@ -61,15 +60,20 @@ def settle(sink: Sink, run: str, epoch: int) -> Outcome:
 def record_refusal(job: Job, run: str, epoch: int, error: ManifestError) -> None:
     """Say in the run's ledger that its manifest does not fit, where there is a place for one.
 
-    Raises Overtaken where this attempt may not say anything any more.
+    Raises Overtaken where this attempt may not say anything any more; what else keeps it from
+    being said matters less than the error itself.
     """
-    with suppress(StorageError, ManifestError):
+    try:
         ledger = _ledger(_sink(job), run)
         ledger.claim(epoch)
         try:
             ledger.decide(FAILED, error=type(error).__name__, message=str(error))
         finally:
             ledger.release(error)
+    except Overtaken:
+        raise
+    except (RunError, ManifestError):
+        return
 
 
 def _sink(job: Job) -> Sink:

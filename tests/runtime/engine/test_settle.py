@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,71 @@ def test_a_driver_that_stood_still_and_the_next_attempt_commit_once(
     assert rows(tmp_path, mode) == KEYS
     said = asked(given, 3)
     assert (said.verdict, said.rows) == ("Committed", 8)
+
+
+@pytest.mark.parametrize("point", ["checked", "begun", "committed"])
+@pytest.mark.parametrize("mode", ["append", "jsonl"])
+def test_a_question_killed_at_any_of_its_writes_is_answered_by_the_next(
+    tmp_path: Path, mode: str, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = job(tmp_path, mode)
+    driver = attempt(given)
+    at(driver, point, die)
+    with pytest.raises(Dead):
+        driver.execute()
+    said = None
+    for number in range(1, 40):
+        with monkeypatch.context() as patched:
+            die_at_write(patched, number)
+            with suppress(Dead):
+                said = asked(given)
+                break
+    assert number > 2, "it was killed where it wrote"
+    committed = point != "checked"
+    assert said is not None
+    assert said.verdict == ("Committed" if committed else "NotCommitted")
+    assert asked(given) == said
+    assert rows(tmp_path, mode) == (KEYS if committed else [])
+
+
+def die_at_write(patched: pytest.MonkeyPatch, number: int) -> None:
+    """The `number`-th small object of this process is not written any more; even numbers: it is,
+    and nothing behind it."""
+    from lancemill.storage import Location
+
+    put, put_new, writes = Location.put, Location.put_new, [0]
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def instead(*arguments: Any) -> Any:
+            writes[0] += 1
+            if writes[0] == (number + 1) // 2 and number % 2:
+                raise Dead
+            done = real(*arguments)
+            if writes[0] == (number + 1) // 2:
+                raise Dead
+            return done
+
+        return instead
+
+    patched.setattr(Location, "put", counted(put))
+    patched.setattr(Location, "put_new", counted(put_new))
+
+
+@pytest.mark.parametrize("point", ["proposed", "committed", "settled"])
+def test_a_question_killed_in_the_commit_that_it_finishes_is_answered_by_the_next(
+    tmp_path: Path, mode: str, point: str
+) -> None:
+    given = job(tmp_path, mode)
+    driver = attempt(given)
+    at(driver, "begun", die)
+    with pytest.raises(Dead):
+        driver.execute()
+    sink = attempt(given, 2).sink
+    sink.checkpoint = lambda here: die() if here == point else None  # type: ignore[attr-defined]
+    with pytest.raises(Dead):
+        settling.settle(sink, "r1", 2)
+    said = asked(given)
+    assert (said.verdict, said.rows, rows(tmp_path, mode)) == ("Committed", 8, KEYS)
 
 
 def test_a_run_that_never_began_is_closed_to_the_attempts_before(tmp_path: Path) -> None:
