@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from lancemill_api.base import Expected, Model
-from lancemill_api.pod_rules import MountsNameVolumes, NoOwnedKeys, NotReserved
+from lancemill_api.pod_rules import MountsNameVolumes, NoGpuOnHead, NoOwnedKeys, NotReserved
 from lancemill_api.quantities import Duration, Quantity
 from lancemill_api.rules import NotAbove, Rule, Unique
 from lancemill_api.scalars import Name, ObjectName
@@ -70,7 +70,7 @@ class _Sized(Model):
 class Head(Placed, _Sized):
     """The pod that drives the run; it does none of its work."""
 
-    must_hold = _PLACED
+    must_hold = (NoGpuOnHead(), *_PLACED)
 
 
 class _Workers(Model):

@@ -89,3 +89,23 @@ class MountsNameVolumes:
             "self.volumes.exists(v, v.name == m.name))",
             "each volumeMounts[].name must name one of volumes",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class NoGpuOnHead:
+    """The head has no GPU: nothing there would use it."""
+
+    def broken(self, value: Mapping[str, Any]) -> Iterator[Finding]:
+        resources = value.get("resources")
+        gpu = resources.get("gpu") if isinstance(resources, Mapping) else None
+        if isinstance(gpu, int) and gpu > 0:
+            yield (
+                "resources.gpu",
+                f"is {gpu}, but the head does none of the run's work; give it to a worker group",
+            )
+
+    def cel(self) -> Cel:
+        return Cel(
+            "!has(self.resources) || !has(self.resources.gpu) || self.resources.gpu == 0",
+            "resources.gpu: the head does none of the run's work; give it to a worker group",
+        )

@@ -44,6 +44,7 @@ def accepted(document: dict[str, Any]) -> Resource:
             "beside",
             "Lancemill or KubeRay",
             "is a secret",
+            "the head does none",
         )
         empty = ("at least one of",)
         for mistake in refused.mistakes:

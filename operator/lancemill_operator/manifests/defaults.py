@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Any
 
 from lancemill_api.cluster import Resources
@@ -52,6 +53,11 @@ class NetworkRules:
     own credentials to any code; GKE's workload identity is served from there, so take it out where
     that is used. IRSA, EKS Pod Identity and Azure's workload identity do not need it."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError at the operator's start rather than at the first run."""
+        for one in (*self.control_cidrs, *self.blocked_cidrs):
+            ip_network(one)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
@@ -69,7 +75,7 @@ class Defaults:
     """Whether CPU is limited to what is requested. Off: a worker may use what its node has left,
     and is never throttled. Namespaces whose quota counts limits.cpu need it on."""
     head: Resources = field(default_factory=lambda: Resources(cpu="1", memory="4Gi"))
-    """The head, where the manifest does not say: it runs the driver and Ray's own services."""
+    """The head, where the manifest has no spec.cluster: it runs the driver and Ray's services."""
     autoscaler: Resources = field(default_factory=lambda: Resources(cpu="200m", memory="512Mi"))
     """The autoscaler beside the head."""
     object_store_share: float = 0.3

@@ -48,11 +48,8 @@ def worker_groups(cluster: Cluster | None) -> tuple[WorkerGroup, ...]:
 
 
 def head_of(cluster: Cluster | None, defaults: Defaults) -> Head:
-    """The head, with the resources it gets."""
-    head = cluster.head if cluster else Head()
-    if "resources" in head.model_fields_set:
-        return head
-    return head.model_copy(update={"resources": defaults.head})
+    """The head of a run. An API server fills in its resources wherever there is a spec.cluster."""
+    return cluster.head if cluster else Head(resources=defaults.head)
 
 
 def is_autoscaled(groups: tuple[WorkerGroup, ...], queue: str | None) -> bool:

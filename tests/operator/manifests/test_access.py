@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from lancemill_operator.facts import Identity
 from lancemill_operator.manifests import Defaults, network_policy, service_account
 from lancemill_operator.manifests.defaults import NetworkRules
@@ -70,3 +72,8 @@ def test_with_nothing_blocked_what_leaves_is_not_looked_at() -> None:
     spec = policy(blocked_cidrs=())
     assert spec["policyTypes"] == ["Ingress"]
     assert "egress" not in spec
+
+
+def test_an_address_that_is_none_is_refused_when_the_operator_starts() -> None:
+    with pytest.raises(ValueError, match=r"169\.254"):
+        NetworkRules(blocked_cidrs=("169.254.169.254/99",))
