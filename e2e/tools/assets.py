@@ -249,10 +249,15 @@ def build(tool: Tool, go: Go, program: Path, caches: Path) -> None:
     }
     flags = ["-trimpath", "-ldflags", linker_flags(tool), "-o", str(fresh / tool.name)]
     command = ["nice", "-n", "5", str(program), "build", *flags, tool.package]
-    if subprocess.run(command, cwd=HERE / tool.name, env=environment, stdout=sys.stderr).returncode:
-        raise Unavailable(
-            f"{tool.title} {module_version(tool, tool.pinned)} did not build; Go says why above"
-        )
+    done = subprocess.run(
+        command, cwd=HERE / tool.name, env=environment, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        for line in done.stderr.splitlines():
+            if not line.startswith("go: downloading "):
+                say(line)
+        version = module_version(tool, tool.pinned)
+        raise Unavailable(f"{tool.title} {version} did not build; Go says why above")
     fresh.replace(folder_of(tool, go))
 
 

@@ -29,12 +29,14 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from kube.binaries import Missing
+
 RANGE = IPv4Network("198.18.0.0/15")
 PREFIX = 23  # 510 addresses for each process that asks
 _ELSEWHERE = "192.0.2.1"  # asked for the way to it; nothing is sent
 
 
-class NoAddress(Exception):
+class NoAddress(Missing):
     """This machine has no address but loopback's."""
 
 

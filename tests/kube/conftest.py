@@ -6,6 +6,7 @@ the reason: nothing passes because it could not run.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from typing import NoReturn
 import pytest
 from kubernetes_asyncio.client import ApiClient
 
+from kube.addresses import PodAddresses, pod_addresses
 from kube.asynchronous import connected
 from kube.binaries import ROOT, Missing, find_binaries, kuberay_data
 from kube.control_plane import ControlPlane
@@ -88,6 +90,17 @@ def kuberay_crds(control_plane: ControlPlane) -> None:
     """For tests of RayJobs and RayClusters."""
     if kuberay_data() is None:
         missing(Missing("KubeRay's CRDs are not here: name their folder by KUBERAY_DATA"))
+
+
+@pytest.fixture(scope="session")
+def addresses() -> Iterator[PodAddresses]:
+    """For what plays pods: not loopback's, so that the API server's proxy reaches them."""
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(pod_addresses())
+        except Missing as problem:
+            missing(problem)
+        yield found
 
 
 @pytest.fixture
