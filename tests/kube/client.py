@@ -8,9 +8,10 @@ answered is JSON as the API server sends it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -26,6 +27,7 @@ JSON_PATCH = "application/json-patch+json"
 JSON = "application/json"
 WATCH_SECONDS = 300
 RETRY_SECONDS = 0.5
+LAST_SECONDS = 10  # for what was sent before the end
 
 
 class ApiError(Exception):
@@ -96,6 +98,7 @@ class Client:
         self._headers = {"Authorization": key} if key else {}
         self._manager = manager
         self._session: aiohttp.ClientSession | None = None
+        self._flying: set[asyncio.Task[Object]] = set()
 
     @classmethod
     async def of(cls, kubeconfig: str | None, manager: str) -> Client:
@@ -112,11 +115,31 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._flying:
+            _, late = await asyncio.wait(self._flying, timeout=LAST_SECONDS)
+            for task in late:
+                task.cancel()
         if self._session is not None:
             await self._session.close()
 
     async def request(
         self, method: str, path: str, body: object = None, content_type: str = JSON, **query: str
+    ) -> Object:
+        """Once it was sent it goes to its end, as with a process that dies: only the answer is
+        lost. (A connection that is cut within a request would outlive its event loop.)
+        """
+        task = asyncio.create_task(self._request(method, path, body, content_type, query))
+        self._flying.add(task)
+        task.add_done_callback(self._landed)
+        return await asyncio.shield(task)
+
+    def _landed(self, task: asyncio.Task[Object]) -> None:
+        self._flying.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to whoever waits, if anybody still does
+
+    async def _request(
+        self, method: str, path: str, body: object, content_type: str, query: dict[str, str]
     ) -> Object:
         if method in ("POST", "PUT", "PATCH"):
             query.setdefault("fieldManager", self._manager)
@@ -166,7 +189,7 @@ class Client:
 
     async def events(
         self, kind: Kind, namespace: str | None, version: str, **query: str
-    ) -> AsyncIterator[Object]:
+    ) -> AsyncGenerator[Object, None]:
         """One watch, until the server ends it. An ERROR within it is raised as ApiError."""
         query |= {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
         query["timeoutSeconds"] = str(WATCH_SECONDS)
@@ -175,13 +198,19 @@ class Client:
             f"{self._host}{kind.path(namespace)}?{urlencode(query)}",
             timeout=aiohttp.ClientTimeout(total=None, sock_read=WATCH_SECONDS + 30),
         ) as response:
-            if response.status >= 400:
-                raise ApiError(response.status, json.loads(await response.text()))
-            async for line in _lines(response.content):
-                event: Object = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise ApiError(event["object"].get("code", 0), event["object"])
-                yield event
+            try:
+                if response.status >= 400:
+                    raise ApiError(response.status, json.loads(await response.text()))
+                async for line in _lines(response.content):
+                    event: Object = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise ApiError(event["object"].get("code", 0), event["object"])
+                    yield event
+            finally:
+                # Else TLS says goodbye in the background, perhaps after the loop has ended.
+                connection = response.connection
+                if connection is not None and connection.transport is not None:
+                    connection.transport.abort()
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
@@ -252,11 +281,13 @@ class Watch:
         return str(found["metadata"]["resourceVersion"])
 
     async def _follow(self, version: str) -> str:
-        async for event in self.client.events(self.kind, self.namespace, version, **self.query):
-            found = event["object"]
-            version = found["metadata"]["resourceVersion"]
-            if event["type"] != "BOOKMARK":
-                self._take(event["type"], found)
+        events = self.client.events(self.kind, self.namespace, version, **self.query)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                found = event["object"]
+                version = found["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK":
+                    self._take(event["type"], found)
         return version
 
     def _take(self, change: str, found: Object) -> None:

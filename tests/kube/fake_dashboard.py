@@ -46,16 +46,22 @@ class PlayedJob:
     entrypoint: str
     play: JobPlay
     end: str
+    patient: bool = False
+    """No state ends before it was told: on a busy machine a poll may come late."""
     submitted: float = field(default_factory=time.time)
     stopped: float | None = None
+    told: set[str] = field(default_factory=set)
 
     def status(self) -> str:
         now = time.time()
         if self.stopped is not None and self.stopped <= min(now, self._planned_end):
             return "STOPPED"
-        if now < self.submitted + PENDING_SECONDS:
+        if now < self.submitted + PENDING_SECONDS or self._is_awaited("PENDING"):
             return "PENDING"
-        return "RUNNING" if now < self._planned_end else self.end
+        return "RUNNING" if now < self._planned_end or self._is_awaited("RUNNING") else self.end
+
+    def _is_awaited(self, status: str) -> bool:
+        return self.patient and status not in self.told
 
     @property
     def _planned_end(self) -> float:
@@ -69,8 +75,8 @@ class PlayedJob:
 
     def record(self) -> Object:
         """As Ray 2.56 answers GET /api/jobs/ID."""
-        status = self.status()
-        ended = self.ended
+        status, ended = self.status(), self.ended
+        self.told.add(status)
         return {
             "type": "SUBMISSION",
             "job_id": None if status == "PENDING" else "02000000",
@@ -154,6 +160,7 @@ class PlayedHead:
     on_submit: Answer | None = None
     """Given to every POST of a job."""
     first_submission: float | None = None
+    submissions: int = 0
     servers: list[asyncio.Server] = field(default_factory=list)
 
     def forget(self) -> None:
@@ -164,13 +171,17 @@ class Dashboards:
     """Every head that is up, by its address."""
 
     def __init__(
-        self, director: Director | None = None, heard: Callable[[Request], None] | None = None
+        self,
+        director: Director | None = None,
+        heard: Callable[[Request], None] | None = None,
+        patient: bool = False,
     ) -> None:
         self.heads: dict[str, PlayedHead] = {}
         self.on_submit: dict[str, Answer] = {}
         """By namespace: what its heads shall answer to submissions."""
         self._director = director or Director()
         self._heard = heard
+        self._patient = patient
         self._server = web.Server(self._handle, access_log=None)
 
     def of(self, namespace: str) -> list[PlayedHead]:
@@ -237,7 +248,10 @@ class Dashboards:
         if head.on_submit is not None:
             return head.on_submit
         end = play.end(self._director.count(head.namespace, play.text))
-        head.jobs[job_id] = PlayedJob(job_id, entrypoint, play, end)
+        # A job that is submitted again is looked at only at the next poll, when it runs.
+        patient = self._patient and not head.submissions
+        head.submissions += 1
+        head.jobs[job_id] = PlayedJob(job_id, entrypoint, play, end, patient)
         return Answer(200, {"job_id": job_id, "submission_id": job_id})
 
 

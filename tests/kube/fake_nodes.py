@@ -57,6 +57,11 @@ class Timing:
     restart: float = 1.0
 
     @classmethod
+    def slow(cls) -> Timing:
+        """With time for every state to be seen on a busy machine, before the next one comes."""
+        return cls(created=0.5, running=1.5, pull_failed=1.5, pull_backed_off=3.0, gone=0.5)
+
+    @classmethod
     def fast(cls) -> Timing:
         """For a thousand pods: one status for each, at once."""
         return cls(created=None, running=0.0, pull_failed=0.0, pull_backed_off=0.1, gone=0.0)
@@ -92,10 +97,11 @@ class FakeNodes:
         director: Director | None = None,
         *,
         heard: Callable[[Request], None] | None = None,
+        patient: bool = False,
         job_ending: Callable[[Object], Ending | None] | None = None,
     ) -> None:
         self.director = director or Director()
-        self.dashboards = Dashboards(self.director, heard)
+        self.dashboards = Dashboards(self.director, heard, patient)
         self._client = client
         self._addresses = addresses
         self._timing = timing or Timing()
@@ -492,13 +498,20 @@ async def played_nodes(
     timing: Timing | None = None,
     director: Director | None = None,
     heard: Callable[[Request], None] | None = None,
+    patient: bool = False,
     job_ending: Callable[[Object], Ending | None] | None = None,
 ) -> AsyncIterator[FakeNodes]:
     """Nodes `node-0`, `node-1` … of these capacities; they and their pods go at the end."""
     with pod_addresses() as addresses:
         async with await Client.of(kubeconfig, MANAGER) as client:
             found = FakeNodes(
-                client, addresses, timing, director, heard=heard, job_ending=job_ending
+                client,
+                addresses,
+                timing,
+                director,
+                heard=heard,
+                patient=patient,
+                job_ending=job_ending,
             )
             work = asyncio.create_task(found.run())
             try:

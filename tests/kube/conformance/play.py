@@ -18,7 +18,7 @@ from kube.conformance.recorder import Recorder
 from kube.conformance.runner import Stage
 from kube.conformance.scenario import Scenarios
 from kube.fake_dashboard import Request
-from kube.fake_nodes import FakeNodes, played_nodes
+from kube.fake_nodes import FakeNodes, Timing, played_nodes
 from kube.resolver import resolver
 
 _TESTER = "test"
@@ -50,7 +50,7 @@ async def compare(kubeconfig: str, folder: Path, wanted: Scenarios) -> Report:
 
     async with (
         await Client.of(kubeconfig, _TESTER) as client,
-        played_nodes(kubeconfig, heard=asked) as nodes,
+        played_nodes(kubeconfig, timing=Timing.slow(), heard=asked, patient=True) as nodes,
         _operators(kubeconfig, nodes, wanted.status_check_timeout) as operators,
         _recording(client) as recorder,
     ):

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from kube.conformance import recordings
 from kube.conformance.operators import Operator, Operators
 from kube.conformance.recorder import Recorder
 from kube.conformance.scenario import Action, Awaited, Scenario
-from kube.conformance.story import Story, story
+from kube.conformance.story import Asked, Change, Story, story
 from kube.fake_dashboard import Answer
 from kube.fake_nodes import FakeNodes
 
 Object = dict[str, Any]
 
+SIDE_BY_SIDE = 10
 LONGEST = 150.0
 LOOK = 0.02
 SETTLE = 0.7  # for what an end sets off: events, the last pods
@@ -44,15 +45,21 @@ class Run:
     nodes: FakeNodes
     recorder: Recorder
     operator: Operator
+    _changes: list[Change] = field(default_factory=list)
+    _asked: list[Asked] = field(default_factory=list)
 
-    async def play(self) -> Story:
+    async def play(self) -> None:
         try:
             async with asyncio.timeout(LONGEST):
                 await self._play()
         except TimeoutError:
             raise Stuck(f"{self.scenario.recording} hangs: {self._where()}") from None
-        changes, asked = self.recorder.changes(self.namespace), self.recorder.asked(self.namespace)
-        return story(changes, asked, self.namespace)
+        self._changes = self.recorder.changes(self.namespace)
+        self._asked = [*self.recorder.asked(self.namespace)]
+
+    def story(self) -> Story:
+        """Up to the end of the scenario. Masking takes its time: not while others are played."""
+        return story(self._changes, self._asked, self.namespace)
 
     async def _play(self) -> None:
         if self.scenario.play:
@@ -73,6 +80,8 @@ class Run:
         manifest = copy.deepcopy(manifest)
         manifest["metadata"]["namespace"] = self.namespace
         kind = kube.KINDS[manifest["apiVersion"], manifest["kind"]]
+        if kind is kube.RAY_JOB:
+            manifest["spec"] |= self.scenario.spec
         try:
             await self.client.create(kind, manifest, self.namespace)
         except ApiError as refusal:
@@ -224,7 +233,7 @@ class Stage:
     recordings: Path
 
     async def play(self, scenarios: Sequence[Scenario]) -> dict[str, Story | Exception]:
-        """Side by side; what went wrong with one of them is told in its place."""
+        """Some side by side; what went wrong with one of them is told in its place."""
         places = {one.recording: _namespace(one) for one in scenarios}
         await asyncio.gather(*(self._open(place) for place in places.values()))
         shared = self.operators.of(
@@ -235,30 +244,41 @@ class Stage:
             for one in scenarios
             if one.own_operator
         }
+        runs = [
+            Run(
+                one,
+                self.recordings / one.recording,
+                places[one.recording],
+                self.client,
+                self.nodes,
+                self.recorder,
+                own.get(one.recording, shared),
+            )
+            for one in scenarios
+        ]
         try:
             await asyncio.gather(*(one.start() for one in (shared, *own.values())))
-            runs = [
-                Run(
-                    one,
-                    self.recordings / one.recording,
-                    places[one.recording],
-                    self.client,
-                    self.nodes,
-                    self.recorder,
-                    own.get(one.recording, shared),
-                )
-                for one in scenarios
-            ]
-            ended = await asyncio.gather(*(run.play() for run in runs), return_exceptions=True)
+            ended = await self._play_in_turn(runs)
         finally:
             await asyncio.gather(*(one.stop() for one in (shared, *own.values())))
-            await asyncio.gather(*(self._close(place) for place in places.values()))
-        found: dict[str, Story | Exception] = {}
-        for scenario, end in zip(scenarios, ended, strict=True):
-            if isinstance(end, BaseException) and not isinstance(end, Exception):
-                raise end
-            found[scenario.recording] = end
-        return found
+        return {
+            run.scenario.recording: end or run.story() for run, end in zip(runs, ended, strict=True)
+        }
+
+    async def _play_in_turn(self, runs: Sequence[Run]) -> list[Exception | None]:
+        slots = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def played(run: Run) -> Exception | None:
+            async with slots:
+                try:
+                    await run.play()
+                except (ApiError, Stuck) as problem:
+                    return problem
+                finally:
+                    await self._close(run.namespace)
+            return None
+
+        return await asyncio.gather(*(played(run) for run in runs))
 
     async def _open(self, namespace: str) -> None:
         """Pods may be made in it once its service account is there."""

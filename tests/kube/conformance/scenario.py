@@ -46,6 +46,7 @@ class Scenario:
     steps: tuple[Action, ...] = ()
     end: str | Awaited = "settled"
     own_operator: bool = False
+    spec: dict[str, Any] = field(default_factory=dict)
     allow: frozenset[str] = frozenset()
 
     @classmethod
@@ -56,6 +57,7 @@ class Scenario:
             play=data.get("play", ""),
             steps=tuple(Action.of(step) for step in data.get("steps", ())),
             end=end if isinstance(end, str) else Awaited(**end),
+            spec=data.get("spec", {}),
             own_operator=data.get("operator") == "own",
             allow=frozenset(data.get("allow", ())),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections import defaultdict
@@ -13,9 +14,9 @@ Object = dict[str, Any]
 
 _TIME = re.compile(r"time\+\d+(\.\d+)?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| \+0000 UTC)?")
 _ADDRESS = re.compile(r"<ip-[^>]*>|\b\d{1,3}(\.\d{1,3}){3}\b(?!/)")
-_REFUSED = re.compile(r"-(head|worker)-(<x\d+>|[a-z0-9]{5})(?=\")")
+_REFUSED = re.compile(r"-(head|worker)-(<x\d+>|[a-z0-9]{5})(?=\\?\")")
 _TOKEN_VOLUME = re.compile(r"kube-api-access-(<v\d+>|[a-z0-9]{5})")
-_SECONDS = re.compile(r"exceeded timeout of \d+s")
+_SECONDS = re.compile(r"(exceeded timeout of |(?:[aA]ctive|[pP]reRunning)DeadlineSeconds\"?: )\d+")
 _DROPPED = (
     "resourceVersion",
     "uid",
@@ -161,14 +162,11 @@ class _Names:
         text = _ADDRESS.sub("<ip>", text)
         text = _REFUSED.sub(r"-\1-<x>", text)
         text = _TOKEN_VOLUME.sub("kube-api-access-<v>", text)
-        return _SECONDS.sub("exceeded timeout of <n>s", text)
+        return _SECONDS.sub(r"\g<1>999", text)
 
     def in_value(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {self.in_text(key): self.in_value(one) for key, one in value.items()}
-        if isinstance(value, list):
-            return [self.in_value(one) for one in value]
-        return self.in_text(value) if isinstance(value, str) else value
+        """Over the text of the whole: quicker than string by string."""
+        return json.loads(self.in_text(json.dumps(value)))
 
     def in_request(self, one: Asked) -> Asked:
         return Asked(
@@ -190,7 +188,7 @@ def _about(answer: object) -> object:
 
 
 def _masked(change: Change, names: _Names) -> Change:
-    found = json.loads(json.dumps(change.object))
+    found = copy.deepcopy(change.object)
     meta = found["metadata"]
     found["metadata"] = {
         **{name: value for name, value in meta.items() if name not in _DROPPED},

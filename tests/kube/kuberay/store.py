@@ -41,10 +41,12 @@ class Store:
         self.client = client
         self._events = events
         self._wake = wake
+        self._namespaces = frozenset(namespaces)
         self._pods: dict[tuple[str, str], dict[str, Object]] = {}
+        # Many namespaces by a watch of all: a connection for each would be too many.
+        only = namespaces[0] if len(namespaces) == 1 else None
         self._watches = [
-            Watch(client, kind, self._heard, namespace, {"labelSelector": query} if query else {})
-            for namespace in namespaces or [None]
+            Watch(client, kind, self._heard, only, {"labelSelector": query} if query else {})
             for kind, query in _WATCHED
         ]
 
@@ -72,6 +74,8 @@ class Store:
 
     def _heard(self, change: Change) -> None:
         meta = change.object["metadata"]
+        if self._namespaces and meta["namespace"] not in self._namespaces:
+            return
         if change.kind is kube.POD:
             self._index(change)
         if change.kind.name in _OWNERS:
@@ -92,7 +96,7 @@ class Store:
 
     def _learn(self, kind: Kind, found: Object) -> Object:
         for watch in self._watches:
-            if watch.kind is kind and watch.namespace in (None, found["metadata"]["namespace"]):
+            if watch.kind is kind:
                 watch.learn(found)
         if kind is kube.POD:
             self._index(Change("ADDED", kind, found))
