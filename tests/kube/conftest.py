@@ -78,6 +78,19 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
         yield plane
 
 
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """`program("helm3")`: the path of helm3, helm4 or kstatus."""
+
+    def path(name: str) -> str:
+        try:
+            return find_binaries(name).path(name)
+        except Missing as problem:
+            missing(problem)
+
+    return path
+
+
 @pytest.fixture
 def controllers(control_plane: ControlPlane) -> None:
     """For tests of garbage collection, quota, deletion and scheduling."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import select
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -253,6 +256,45 @@ def test_the_operators_client_library_talks_to_it(api: Any, namespace: str) -> N
     assert asyncio.run(scenario()) == 1
 
 
+@pytest.mark.parametrize("helm", ["helm3", "helm4"])
+def test_helm_installs_a_chart_and_takes_it_away(
+    helm: str,
+    program: Callable[[str], str],
+    control_plane: ControlPlane,
+    namespace: str,
+    tmp_path: Path,
+) -> None:
+    chart = tmp_path / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("{apiVersion: v2, name: chart, version: 1.0.0}")
+    (chart / "templates" / "dataset.json").write_text(json.dumps(dataset("photos")))
+    rest, path = control_plane.rest(), resource(API, "lancedatasets", namespace, "photos")
+
+    def run(*arguments: str) -> None:
+        kubeconfig = f"--kubeconfig={control_plane.kubeconfig(namespace=namespace)}"
+        command = [program(helm), *arguments, kubeconfig]
+        home = {**os.environ, "HOME": str(tmp_path)}
+        done = subprocess.run(command, env=home, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+
+    run("install", "release", str(chart))
+    assert rest.find(path) is not None
+    run("uninstall", "release")
+    rest.waited(path, lambda found: found is None)
+
+
+def test_kstatus_calls_an_untouched_pipeline_in_progress(
+    program: Callable[[str], str], kubectl: Kubectl
+) -> None:
+    kubectl("apply", "-f", "-", input=pipeline())
+    found = json.dumps(kubectl.json("get", "mmp", "photos"))
+
+    said = subprocess.run([program("kstatus")], input=found, capture_output=True, text=True)
+
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["status"] == "InProgress"
+
+
 _STARTER = """
 import sys
 from pathlib import Path
@@ -263,7 +305,7 @@ sys.stdin.read()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a dead parent's children")
-def test_a_program_does_not_outlive_a_killed_test_run(tmp_path: Any) -> None:
+def test_a_program_does_not_outlive_a_killed_test_run(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", _STARTER, str(tmp_path / "log")]
     pipe = subprocess.PIPE
