@@ -187,7 +187,7 @@ class Api:
         """The first `limit` bytes of whatever lies at `path` of the server."""
         timeout = aiohttp.ClientTimeout(total=seconds)
         async with self._answer(verb, kind, "GET", path, {}, None, {}, timeout) as response:
-            return await response.content.read(limit)
+            return await read_at_most(response.content, limit)
 
     async def _json(
         self,
@@ -250,6 +250,14 @@ class Api:
         if self.configuration.username:
             return {"Authorization": self.configuration.get_basic_auth_token()}
         return {}
+
+
+async def read_at_most(stream: aiohttp.StreamReader, limit: int) -> bytes:
+    """All that comes, but no more than so many bytes."""
+    read = bytearray()
+    while len(read) < limit and (piece := await stream.read(limit - len(read))):
+        read += piece
+    return bytes(read)
 
 
 def _error(status: int, answer: bytes, headers: Mapping[str, str]) -> ApiError:

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Any) -> int:
-    from kubernetes_asyncio.config import ConfigException
+    from kubernetes_asyncio.config import ConfigException  # takes a second, as kopf does
 
     from lancemill_operator.logs import logger
     from lancemill_operator.main import operate

@@ -30,9 +30,9 @@ class Health:
 
     async def start(self, host: str, port: int) -> None:
         app = web.Application()
-        app.router.add_get("/healthz", lambda _: _answer(self._dead()))
-        app.router.add_get("/readyz", lambda _: _answer(self._unready()))
-        app.router.add_get("/metrics", lambda _: self._tell())
+        app.router.add_get("/healthz", self._alive)
+        app.router.add_get("/readyz", self._ready)
+        app.router.add_get("/metrics", self._tell)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -43,9 +43,15 @@ class Health:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _tell(self) -> web.Response:
+    async def _alive(self, _: web.Request) -> web.Response:
+        return _answer(self._dead())
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        return _answer(self._unready())
+
+    async def _tell(self, _: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
-async def _answer(problem: str) -> web.Response:
+def _answer(problem: str) -> web.Response:
     return web.Response(status=503 if problem else 200, text=f"{problem or 'ok'}\n")

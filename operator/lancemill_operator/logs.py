@@ -65,7 +65,8 @@ def configure(form: Form = "json", level: Level = "info", to: TextIO | None = No
 def _rendered(form: Form, stream: TextIO) -> list[Processor]:
     if form == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    plain = structlog.dev.plain_traceback  # rich would print the values of local variables
+    return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
 
 
 def logger(**context: Any) -> Log:

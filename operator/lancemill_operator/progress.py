@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 import aiohttp
 
-from lancemill_operator.api import Api, ApiError
+from lancemill_operator.api import Api, ApiError, read_at_most
 from lancemill_operator.parse.outcomes import Spoken, spoken
 
 LARGEST_ANSWER = 256 * 1024
@@ -51,13 +51,17 @@ class ByService:
             connector=aiohttp.TCPConnector(limit=AT_ONCE, force_close=True),
         )
 
+    def address(self, namespace: str, cluster: str) -> str:
+        """Where that cluster's head answers."""
+        return f"http://{cluster}-head-svc.{namespace}.svc:{self._port}/progress"
+
     async def ask(self, namespace: str, cluster: str) -> bytes:
-        address = f"http://{cluster}-head-svc.{namespace}.svc:{self._port}/progress"
+        address = self.address(namespace, cluster)
         try:
             async with self._session.get(address, allow_redirects=False) as answer:
                 if answer.status != 200:
                     raise HeadUnreachable(f"HTTP {answer.status}")
-                return await answer.content.read(LARGEST_ANSWER)
+                return await read_at_most(answer.content, LARGEST_ANSWER)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise HeadUnreachable(f"{type(error).__name__}: {error}") from error
 

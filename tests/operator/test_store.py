@@ -1,4 +1,4 @@
-"""The picture of the watched objects: never older than what we wrote, never fuller than the world."""
+"""The picture of watched objects: never older than what we wrote, never fuller than the world."""
 
 from __future__ import annotations
 
