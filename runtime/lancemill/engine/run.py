@@ -175,7 +175,7 @@ class RunInProgress:
         self.snapshot = snapshot = self.prepared.source.open_snapshot(record["snapshot"])
         done = None if self.options.sample else self.sink.committed(self.ref, base)
         if done is not None:
-            return self._finished_before(done)
+            return self._finished_before(replace(done, already=True))
         begun = None if self.options.sample else self.ledger.begun()
         if begun is not None:
             return self._finished_before(finish(self.sink, self.ledger, record, begun[1]))
@@ -210,7 +210,7 @@ class RunInProgress:
         """An earlier attempt has committed, or has left its commit to this one."""
         self.results = self.ledger.finished()
         _, begun = self.ledger.begun() or (0, {})
-        return self._conclude(replace(done, already=True), [], summaries_of(begun))
+        return self._conclude(done, [], summaries_of(begun))
 
     def _record(self) -> dict[str, Any]:
         """The run's record: that of an earlier attempt if it means the same, else a new one."""

@@ -395,6 +395,7 @@ def test_the_next_attempt_finishes_a_commit_without_doing_the_rows_again(tmp_pat
         driver.execute()
     summary = attempt(given, 2).execute()
     assert (summary.end, summary.rows_out, summary.stages) == ("committed", 8, ())
+    assert summary.message == ""
     assert [one.rows for one in summary.summaries] == [(("8",),)]
     assert rows(tmp_path, "append") == KEYS
 
