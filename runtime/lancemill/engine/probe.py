@@ -21,6 +21,7 @@ from lancemill.tables import commit
 from lancemill.tables.create import create
 from lancemill.tables.drift import drift
 from lancemill.tables.probe import look
+from lancemill.tables.quarantine import SUFFIX
 from lancemill.tables.table import Table
 from lancemill.tables.tags import set_tags
 from lancemill_api import LanceDataset
@@ -94,6 +95,7 @@ def _told(table: Table, declared: pa.Schema | None, tags: dict[str, int], folder
     if declared is not None:
         create(table, declared)
     commit.repair(table)
+    commit.repair(Table(table.uri + SUFFIX, table.options))
     dataset = table.open()
     untagged = set_tags(dataset, tags, folder)
     facts = look(dataset)

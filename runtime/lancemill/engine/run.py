@@ -178,6 +178,7 @@ class RunInProgress:
             return self._finished_before(replace(done, already=True))
         begun = None if self.options.sample else self.ledger.begun()
         if begun is not None:
+            self._begun = True
             return self._finished_before(finish(self.sink, self.ledger, record, begun[1]))
         if snapshot.rows == 0:
             return self._nothing_to_do(record)

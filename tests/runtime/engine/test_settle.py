@@ -18,7 +18,7 @@ from lancemill.engine.outcome import Outcome
 from lancemill.engine.prepare import prepare
 from lancemill.engine.run import RunInProgress, RunOptions
 from lancemill.engine.settle import settle_job
-from lancemill.errors import Interrupted, Overtaken, RunConflict
+from lancemill.errors import Interrupted, Overtaken, RunConflict, StorageError
 from lancemill.manifest import Job, load
 
 KEYS = [f"k{n}" for n in range(8)]
@@ -398,6 +398,26 @@ def test_the_next_attempt_finishes_a_commit_without_doing_the_rows_again(tmp_pat
     assert summary.message == ""
     assert [one.rows for one in summary.summaries] == [(("8",),)]
     assert rows(tmp_path, "append") == KEYS
+
+
+def test_a_store_that_fails_while_an_earlier_commit_is_finished_leaves_it_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = job(tmp_path)
+    driver = attempt(given)
+    at(driver, "begun", die)
+    with pytest.raises(Dead):
+        driver.execute()
+    second = attempt(given, 2)
+
+    def refuse(*_: Any) -> None:
+        raise StorageError("the store failed")
+
+    with monkeypatch.context() as patched, pytest.raises(StorageError) as caught:
+        patched.setattr(type(second.sink), "commit", refuse)
+        second.execute()
+    assert second.failed(caught.value).end == "unknown"
+    assert asked(given, 3).verdict == "Committed"
 
 
 def test_a_source_without_rows_is_committed_as_well(tmp_path: Path) -> None:
