@@ -6,6 +6,7 @@ writes is refused here, since KubeRay would overwrite it without a word, or neve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -109,3 +110,34 @@ class NoGpuOnHead:
             "!has(self.resources) || !has(self.resources.gpu) || self.resources.gpu == 0",
             "resources.gpu: the head does none of the run's work; give it to a worker group",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ValuesFitOperator:
+    """A condition on labels has as many values as its operator takes."""
+
+    def broken(self, value: Mapping[str, Any]) -> Iterator[Finding]:
+        operator, values = value.get("operator"), value.get("values", ())
+        if not isinstance(operator, str) or not isinstance(values, list | tuple):
+            return
+        if operator in ("In", "NotIn") and not values:
+            yield "values", f"missing; operator {operator} needs at least one value"
+        elif operator in ("Exists", "DoesNotExist") and values:
+            yield "values", f"means something with In and NotIn only, not {operator}; remove it"
+        elif operator in ("Gt", "Lt") and not _is_one_number(values):
+            yield "values", f"operator {operator} needs one whole number in quotes"
+
+    def cel(self) -> Cel:
+        values = "(has(self.values) ? self.values : [])"
+        return Cel(
+            "self.operator in ['In', 'NotIn'] ? has(self.values) && self.values.size() > 0 : "
+            "self.operator in ['Exists', 'DoesNotExist'] ? "
+            "!has(self.values) || self.values.size() == 0 : "
+            f"{values}.size() == 1 && {values}[0].matches('^[0-9]{{1,18}}$')",
+            "values: In and NotIn need at least one, Exists and DoesNotExist take none, Gt and Lt "
+            "need one whole number in quotes",
+        )
+
+
+def _is_one_number(values: list[Any] | tuple[Any, ...]) -> bool:
+    return len(values) == 1 and re.fullmatch("[0-9]{1,18}", str(values[0])) is not None

@@ -162,8 +162,8 @@ class OnlyWhen:
         if given(value, self.field) and chosen != self.choice:
             yield (
                 self.field,
-                f"means something with {self.switch}: {self.choice} only, and "
-                f"{self.switch} is {chosen}; remove it or change {self.switch}",
+                f"means something with {self.switch}: {self.choice} only, and {self.switch} is "
+                f"{'not given' if chosen is None else chosen}; remove it or change {self.switch}",
             )
 
     def cel(self) -> Cel:

@@ -11,13 +11,15 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from lancemill_api.base import Expected, Model
-from lancemill_api.rules import AtLeastOne
+from lancemill_api.pod_rules import ValuesFitOperator
+from lancemill_api.rules import AtLeastOne, NeededWhen, OnlyWhen
 from lancemill_api.scalars import Name
 
+_WORD = "[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 LabelKey = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        pattern=rf"^(?:{_WORD}(?:\.{_WORD})*/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$",
         max_length=317,
     ),
     Expected("a label's key, such as example.com/zone"),
@@ -35,6 +37,12 @@ Weight = Annotated[int, Field(ge=1, le=100)]
 class Toleration(Model):
     """A taint of nodes that pods may be placed on nevertheless."""
 
+    must_hold = (
+        NeededWhen("key", "operator", "Equal", "the taint's key"),
+        OnlyWhen("value", "operator", "Equal"),
+        OnlyWhen("tolerationSeconds", "effect", "NoExecute"),
+    )
+
     key: LabelKey | None = None
     """Key of the taint. Default: any, with operator Exists."""
     operator: Literal["Exists", "Equal"] = "Equal"
@@ -49,6 +57,8 @@ class Toleration(Model):
 
 class LabelRequirement(Model):
     """A condition on a label of pods."""
+
+    must_hold = (ValuesFitOperator(),)
 
     key: LabelKey
     """Key of the label."""
@@ -69,6 +79,8 @@ class LabelSelector(Model):
 
 class NodeRequirement(Model):
     """A condition on a label or field of nodes."""
+
+    must_hold = (ValuesFitOperator(),)
 
     key: LabelKey
     """Key of the label, or metadata.name in matchFields."""
@@ -167,6 +179,8 @@ class Affinity(Model):
 
 class TopologySpread(Model):
     """How evenly workers are spread over nodes or zones."""
+
+    must_hold = (OnlyWhen("minDomains", "whenUnsatisfiable", "DoNotSchedule"),)
 
     max_skew: Annotated[int, Field(ge=1, le=10000)] = 1
     """Most difference in workers between two domains. Default: 1."""

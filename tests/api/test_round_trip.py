@@ -45,6 +45,7 @@ def accepted(document: dict[str, Any]) -> Resource:
             "Lancemill or KubeRay",
             "is a secret",
             "the head does none",
+            "means something with In",
         )
         empty = ("at least one of",)
         for mistake in refused.mistakes:
