@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
 
+from api.manifests import documents
 from kube.control_plane import ControlPlane
 from kube.kubectl import Kubectl
 from kube.kuberay import pods
 from kube.namespaces import fresh_namespace
+from kube.rest import resource
+from lancemill_api.cluster import WorkerGroup
 from lancemill_api.manifest import load
 from lancemill_api.mistakes import InvalidManifest
+from lancemill_api.runtime import Runtime
+from lancemill_api.yaml_text import write
 from lancemill_operator import manifests
 from lancemill_operator.facts import Identity
 from lancemill_operator.manifests import Defaults
@@ -72,6 +78,20 @@ def made(namespace: str, **changed: Any) -> list[dict[str, Any]]:
         manifests.dataset_probe(lake, dataset, token="g1", defaults=defaults),
     ]
     return [json.loads(json.dumps(body)) for body in bodies]
+
+
+def least(**spec: Any) -> dict[str, Any]:
+    """The least pipeline, with this in its spec."""
+    return {
+        "apiVersion": "lancemill.dev/v1alpha1",
+        "kind": "MultimodalPipeline",
+        "metadata": {"name": "cats"},
+        "spec": {
+            "source": {"table": {"format": "csv", "uri": "s3://a/b.csv"}},
+            "sink": {"jsonl": {"uri": "s3://a/b.jsonl"}},
+            **spec,
+        },
+    }
 
 
 def ray_pods(job: dict[str, Any]) -> list[dict[str, Any]]:
@@ -132,6 +152,46 @@ def test_pods_of_head_workers_and_probes_are_admitted_at_the_level_restricted(
     assert len(found) == 5
     for pod in found:
         assert dry_run(restricted, pod) == "", pod["metadata"]["generateName"]
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+@given(groups=documents(WorkerGroup), runtime=documents(Runtime))
+def test_every_worker_that_the_models_allow_is_a_pod_that_the_api_server_takes(
+    control_plane: ControlPlane,
+    restricted: Kubectl,
+    groups: dict[str, Any],
+    runtime: dict[str, Any],
+) -> None:
+    named = ("priorityClassName", "runtimeClassName")  # must be there: preflight's business
+    group = {name: value for name, value in groups.items() if name not in named}
+    text = write(least(cluster={"workerGroups": [group]}, runtime=runtime))
+    try:
+        (pipeline,) = load(text).pipelines
+    except InvalidManifest:
+        assume(False)
+        raise
+    body = manifests.rayjob(
+        identity(restricted.namespace, "cats"),
+        pipeline,
+        (),
+        run=RUN,
+        attempt=1,
+        remaining=60.0,
+        defaults=Defaults(),
+    )
+    _, worker = ray_pods(json.loads(json.dumps(body)))
+    worker["spec"]["serviceAccountName"] = "vision"
+    control_plane.rest().create(
+        resource("v1", "pods", restricted.namespace),
+        worker,
+        dryRun="All",
+        fieldValidation="Strict",
+    )
 
 
 def test_only_the_autoscaler_gets_a_token_of_the_api_server(restricted: Kubectl) -> None:
@@ -219,16 +279,7 @@ NO_DISK = {"name": "disk", "emptyDir": {}}
 def test_the_api_server_refuses_what_the_models_refuse(
     kubectl: Kubectl, spec: dict[str, Any], told: str
 ) -> None:
-    document = {
-        "apiVersion": "lancemill.dev/v1alpha1",
-        "kind": "MultimodalPipeline",
-        "metadata": {"name": "cats"},
-        "spec": {
-            "source": {"table": {"format": "csv", "uri": "s3://a/b.csv"}},
-            "sink": {"jsonl": {"uri": "s3://a/b.jsonl"}},
-            **spec,
-        },
-    }
+    document = least(**spec)
     with pytest.raises(InvalidManifest):
         load(json.dumps(document))
     refused = kubectl("apply", "-f", "-", input=document, check=False)
