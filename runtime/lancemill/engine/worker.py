@@ -52,7 +52,7 @@ def pace_of(plan: Plan) -> Pace:
     """Small chunks where rows are pictures, large ones where they are text and numbers."""
     heavy = {"fetch", "decode", "infer", "udf"}
     if any(part.operation in heavy for step in plan.steps for part in step.parts):
-        return Pace(rows=16 if plan.local_uris is None else 32)
+        return Pace(rows=24 if plan.local_uris is None else 32)
     return Pace(rows=2048, bytes=32 << 20)
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 BINARY_LIMIT = 2**31 - 1
 """Bytes that the values of one Arrow `binary` array can hold together."""
 USUAL_MAX_BYTES = 64 << 20
-"""Up to here the worker's chunks (16 rows) stay below BINARY_LIMIT by themselves."""
+"""Up to here the worker's chunks (24 rows) stay below BINARY_LIMIT by themselves."""
 
 Result = Payload | RetrievalError | None
 
