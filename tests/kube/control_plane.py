@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kube import flags
 from kube.binaries import Binaries, crd_layers, find_binaries
 from kube.credentials import (
     ADMIN,
@@ -42,14 +43,6 @@ ATTEMPTS = 3
 
 API_SERVER, ETCD = "kube-apiserver", "etcd"
 CONTROLLER_MANAGER, SCHEDULER = "kube-controller-manager", "kube-scheduler"
-
-# No cloud, no routes; and nodes that a test makes up send no heartbeat.
-_NO_CONTROLLERS = (
-    "cloud-node-lifecycle-controller",
-    "service-lb-controller",
-    "node-route-controller",
-    "node-lifecycle-controller",
-)
 
 
 @dataclass
@@ -234,35 +227,8 @@ def _prepared(
 def _start(plane: ControlPlane) -> None:
     """etcd and the API server, until it is ready."""
     clients, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-    plane.run(
-        ETCD,
-        f"--data-dir={plane.folder / 'etcd'}",
-        f"--listen-client-urls={clients}",
-        f"--advertise-client-urls={clients}",
-        f"--listen-peer-urls={peers}",
-        f"--initial-advertise-peer-urls={peers}",
-        f"--initial-cluster=default={peers}",
-        "--unsafe-no-fsync",
-        "--log-level=warn",
-    )
-    plane.run(
-        API_SERVER,
-        f"--etcd-servers={clients}",
-        "--bind-address=127.0.0.1",
-        "--advertise-address=127.0.0.1",
-        f"--secure-port={plane.server.rsplit(':', 1)[1]}",
-        f"--cert-dir={plane.folder / 'pki'}",
-        "--service-cluster-ip-range=198.19.0.0/24",
-        "--authorization-mode=Node,RBAC",
-        "--service-account-issuer=https://kubernetes.default.svc",
-        f"--service-account-key-file={plane.folder / 'sa.pub'}",
-        f"--service-account-signing-key-file={plane.folder / 'sa.key'}",
-        f"--token-auth-file={plane.folder / 'tokens.csv'}",
-        "--enable-priority-and-fairness=false",
-        "--allow-privileged=true",
-        "--kubelet-preferred-address-types=InternalIP",
-        "--profiling=false",
-    )
+    plane.run(ETCD, *flags.etcd(plane.folder, clients, peers))
+    plane.run(API_SERVER, *flags.api_server(plane.folder, clients, plane.server))
     plane.wait_until_ready()
 
 
@@ -270,29 +236,9 @@ def _start_controllers(plane: ControlPlane) -> None:
     """Only after the CRDs are served: the garbage collector looks for new kinds twice a minute."""
     kubeconfig = plane.kubeconfig()
     if plane.binaries.has(CONTROLLER_MANAGER):
-        plane.run(
-            CONTROLLER_MANAGER,
-            f"--kubeconfig={kubeconfig}",
-            "--secure-port=0",
-            "--use-service-account-credentials=true",
-            f"--service-account-private-key-file={plane.folder / 'sa.key'}",
-            f"--root-ca-file={plane.authority}",
-            "--leader-elect=false",
-            f"--cert-dir={plane.folder / 'pki-controllers'}",
-            "--kube-api-qps=300",
-            "--kube-api-burst=600",
-            f"--controllers=*,{','.join(f'-{name}' for name in _NO_CONTROLLERS)}",
-        )
+        plane.run(CONTROLLER_MANAGER, *flags.controller_manager(plane.folder, kubeconfig))
     if plane.binaries.has(SCHEDULER):
-        plane.run(
-            SCHEDULER,
-            f"--kubeconfig={kubeconfig}",
-            "--secure-port=0",
-            "--leader-elect=false",
-            f"--cert-dir={plane.folder / 'pki-scheduler'}",
-            "--kube-api-qps=300",
-            "--kube-api-burst=600",
-        )
+        plane.run(SCHEDULER, *flags.scheduler(plane.folder, kubeconfig))
 
 
 def _orphan(rest: Rest) -> str:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from kube.fault_proxy import Exchange, Fault
+from kube.exchange import Exchange, Fault
 from kube.rest import JSON, Object
 
 Event = dict[str, Any]
@@ -220,7 +220,7 @@ def killing_before(kill: Kill) -> Fault:
 
     @named("killed before")
     async def fault(exchange: Exchange) -> None:
-        exchange.proxy.freeze()
+        exchange.freeze()
         await _done(exchange, kill)
         exchange.reset()
 
@@ -232,7 +232,7 @@ def killing_after(kill: Kill) -> Fault:
 
     @named("killed after")
     async def fault(exchange: Exchange) -> None:
-        exchange.proxy.freeze()
+        exchange.freeze()
         await exchange.pass_on()
         await _done(exchange, kill)
 
@@ -244,7 +244,7 @@ def killing_unanswered(kill: Kill) -> Fault:
 
     @named("killed unanswered")
     async def fault(exchange: Exchange) -> None:
-        exchange.proxy.freeze()
+        exchange.freeze()
         await exchange.forward()
         await _done(exchange, kill)
         exchange.reset()
