@@ -46,6 +46,16 @@ class Recorder:
         watch = next(one for one in self._watches if one.kind is kind)
         return [found for (place, _), found in watch.objects.items() if place == namespace]
 
+    def owned_by(self, kinds: tuple[str, ...], namespace: str) -> bool:
+        """Whether anything is left that belongs to one of these."""
+        return any(
+            owner["kind"] in kinds
+            for watch in self._watches
+            for (place, _), found in watch.objects.items()
+            if place == namespace
+            for owner in found["metadata"].get("ownerReferences", ())
+        )
+
     def changes(self, namespace: str) -> list[Change]:
         ordered = sorted(self._changes[namespace], key=lambda pair: pair[0])
         return [change for _, change in ordered]

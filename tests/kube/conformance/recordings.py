@@ -22,6 +22,12 @@ def namespace(folder: Path) -> str:
     return "t" + folder.name.partition("-")[0]
 
 
+def seconds(folder: Path) -> float:
+    """How long it took."""
+    last = (folder / "trace.jsonl").read_text().splitlines()[-1]
+    return float(json.loads(last)["t"])
+
+
 def changes(folder: Path) -> list[Change]:
     lines = [json.loads(line) for line in (folder / "trace.jsonl").read_text().splitlines()]
     for line in lines:

@@ -25,7 +25,7 @@ Object = dict[str, Any]
 SIDE_BY_SIDE = 10
 LONGEST = 150.0
 LOOK = 0.02
-SETTLE = 0.7  # for what an end sets off: events, the last pods
+SETTLE = 1.2  # for the events that an end sets off
 ENDED = ("Complete", "Failed", "ValidationFailed")
 REFUSAL = Answer(500, "Traceback (most recent call last):\nRuntimeError: no")
 
@@ -81,7 +81,11 @@ class Run:
         manifest["metadata"]["namespace"] = self.namespace
         kind = kube.KINDS[manifest["apiVersion"], manifest["kind"]]
         if kind is kube.RAY_JOB:
-            manifest["spec"] |= self.scenario.spec
+            manifest["spec"] |= {
+                name: value
+                for name, value in self.scenario.spec.items()
+                if name in manifest["spec"]
+            }
         try:
             await self.client.create(kind, manifest, self.namespace)
         except ApiError as refusal:
@@ -118,11 +122,10 @@ class Run:
     def _is_over(self) -> bool:
         if isinstance(self.scenario.end, Awaited):
             return self._holds(self.scenario.end)()
-        leftovers = [
-            *self.recorder.live(kube.RAY_CLUSTER, self.namespace),
-            *self.recorder.live(kube.POD, self.namespace),
-        ]
-        if leftovers:
+        if self.recorder.live(kube.RAY_CLUSTER, self.namespace):
+            return False
+        owners = ("RayCluster", "RayJob") if self.scenario.end == "gone" else ("RayCluster",)
+        if self.recorder.owned_by(owners, self.namespace):
             return False
         if self.scenario.end == "gone":
             return not self._jobs()
@@ -266,7 +269,9 @@ class Stage:
         }
 
     async def _play_in_turn(self, runs: Sequence[Run]) -> list[Exception | None]:
+        """The longest first, so that none is left alone at the end."""
         slots = asyncio.Semaphore(SIDE_BY_SIDE)
+        order = sorted(runs, key=lambda run: -recordings.seconds(run.folder))
 
         async def played(run: Run) -> Exception | None:
             async with slots:
@@ -278,7 +283,9 @@ class Stage:
                     await self._close(run.namespace)
             return None
 
-        return await asyncio.gather(*(played(run) for run in runs))
+        ended = await asyncio.gather(*(played(run) for run in order))
+        by_name = {run.namespace: end for run, end in zip(order, ended, strict=True)}
+        return [by_name[run.namespace] for run in runs]
 
     async def _open(self, namespace: str) -> None:
         """Pods may be made in it once its service account is there."""

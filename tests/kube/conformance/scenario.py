@@ -50,14 +50,15 @@ class Scenario:
     allow: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, data: dict[str, Any]) -> Scenario:
+    def of(cls, data: dict[str, Any], spec: dict[str, Any]) -> Scenario:
+        """`spec` is that of all scenarios."""
         end = data.get("end", "settled")
         return cls(
             recording=data["recording"],
             play=data.get("play", ""),
             steps=tuple(Action.of(step) for step in data.get("steps", ())),
             end=end if isinstance(end, str) else Awaited(**end),
-            spec=data.get("spec", {}),
+            spec=spec | data.get("spec", {}),
             own_operator=data.get("operator") == "own",
             allow=frozenset(data.get("allow", ())),
         )
@@ -80,6 +81,5 @@ class Scenarios:
 
 def scenarios(path: Path = FILE) -> Scenarios:
     data = yaml.safe_load(path.read_text())
-    return Scenarios(
-        float(data["status_check_timeout"]), tuple(Scenario.of(one) for one in data["scenarios"])
-    )
+    found = tuple(Scenario.of(one, data["spec"]) for one in data["scenarios"])
+    return Scenarios(float(data["status_check_timeout"]), found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections import defaultdict
@@ -16,7 +15,11 @@ _TIME = re.compile(r"time\+\d+(\.\d+)?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?
 _ADDRESS = re.compile(r"<ip-[^>]*>|\b\d{1,3}(\.\d{1,3}){3}\b(?!/)")
 _REFUSED = re.compile(r"-(head|worker)-(<x\d+>|[a-z0-9]{5})(?=\\?\")")
 _TOKEN_VOLUME = re.compile(r"kube-api-access-(<v\d+>|[a-z0-9]{5})")
-_SECONDS = re.compile(r"(exceeded timeout of |(?:[aA]ctive|[pP]reRunning)DeadlineSeconds\"?: )\d+")
+_SECONDS = re.compile(
+    r"(exceeded timeout of |(?:[aA]ctiveDeadline|[pP]reRunningDeadline)Seconds\"?: "
+    r"|ttlSecondsAfterFinished\"?: )\d+"
+)
+_HASH = "ray.io/upgrade-strategy-recreate-hash"
 _DROPPED = (
     "resourceVersion",
     "uid",
@@ -188,26 +191,29 @@ def _about(answer: object) -> object:
 
 
 def _masked(change: Change, names: _Names) -> Change:
-    found = copy.deepcopy(change.object)
-    meta = found["metadata"]
-    found["metadata"] = {
-        **{name: value for name, value in meta.items() if name not in _DROPPED},
-        "fieldManagers": managers(meta),
-        "deleting": "deletionTimestamp" in meta,
-    }
-    if "generateName" in meta:
-        found["metadata"]["generateName"] = names.generated(meta["generateName"])
-    for owner in meta.get("ownerReferences", ()):
-        owner.pop("uid", None)
-    spec = found.get("spec", {})
-    if "nodeName" in spec:
-        spec["nodeName"] = "<node>"
-    marks = meta.get("annotations", {})
-    if "ray.io/upgrade-strategy-recreate-hash" in marks:
-        marks["ray.io/upgrade-strategy-recreate-hash"] = "<hash>"
+    found = dict(change.object)
+    found["metadata"] = _metadata(found["metadata"], names)
+    if "nodeName" in found.get("spec", {}):
+        found["spec"] = {**found["spec"], "nodeName": "<node>"}
     if change.kind == "Secret":
         found["data"] = dict.fromkeys(found.get("data", {}), "<removed>")
     if change.kind == "Event":
-        for one in ("uid", "resourceVersion"):
-            found["involvedObject"].pop(one, None)
+        found["involvedObject"] = _without(found["involvedObject"], _DROPPED)
     return Change(change.type, change.kind, names.in_value(found))
+
+
+def _metadata(meta: Object, names: _Names) -> Object:
+    kept = _without(meta, _DROPPED)
+    kept["fieldManagers"] = managers(meta)
+    kept["deleting"] = "deletionTimestamp" in meta
+    if "generateName" in meta:
+        kept["generateName"] = names.generated(meta["generateName"])
+    if "ownerReferences" in meta:
+        kept["ownerReferences"] = [_without(owner, _DROPPED) for owner in meta["ownerReferences"]]
+    if _HASH in meta.get("annotations", {}):
+        kept["annotations"] = {**meta["annotations"], _HASH: "<hash>"}
+    return kept
+
+
+def _without(value: Object, dropped: tuple[str, ...]) -> Object:
+    return {name: one for name, one in value.items() if name not in dropped}
