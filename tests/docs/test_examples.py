@@ -19,6 +19,8 @@ from lancemill.engine.preview import preview
 from lancemill.manifest import load, load_text
 
 EXAMPLES = ("thumbnails", "captions", "embeddings", "incremental", "udf", "add-columns")
+FOR_A_CLUSTER = ("cluster",)
+"""Run by `make operator-demo`: their data lies in stores that are not here."""
 """In the order in which they build on each other."""
 
 
@@ -35,7 +37,15 @@ def done(checkout: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_every_example_is_among_those_that_are_run(checkout: Path) -> None:
-    assert {path.stem for path in (checkout / "examples").glob("*.yaml")} == set(EXAMPLES)
+    there = {path.stem for path in (checkout / "examples").glob("*.yaml")}
+    assert there == {*EXAMPLES, *FOR_A_CLUSTER}
+
+
+@pytest.mark.parametrize("name", FOR_A_CLUSTER)
+def test_an_example_for_a_cluster_is_right_by_itself(checkout: Path, name: str) -> None:
+    manifest = checkout / "examples" / f"{name}.yaml"
+    checked = CliRunner().invoke(app, ["validate", str(manifest)])
+    assert (checked.exit_code, "right by itself" in checked.output) == (0, True)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

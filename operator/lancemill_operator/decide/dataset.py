@@ -17,11 +17,11 @@ from pydantic import ValidationError
 from lancemill_api.dataset import LanceDataset
 from lancemill_api.status import DatasetStatus
 from lancemill_operator import names, times
-from lancemill_operator.actions import Action, Create, Decision, Emit, Want
+from lancemill_operator.actions import Action, Create, Decision, Delete, Emit, Want
 from lancemill_operator.facts import DatasetFacts, Missing, ProbeView
 from lancemill_operator.manifests import dataset_manifest, dataset_probe
 from lancemill_operator.manifests.defaults import Defaults
-from lancemill_operator.manifests.probe import DATASET
+from lancemill_operator.manifests.probe import DATASET, dataset_manifest_name
 from lancemill_operator.status import Said, at_rest, at_work, conditions, find, stuck
 
 PROBLEMS = ("SchemaDrift", "StorageUnsupported", "AccessDenied", "BucketMissing")
@@ -156,7 +156,12 @@ def _looking(look: Look, message: str) -> DatasetStatus:
 def _heard(look: Look, job: ProbeView) -> Decision[DatasetStatus]:
     answer = job.answer or {}
     if answer.get("ok") is True and (status := _good(look, answer)) is not None:
-        return Decision(status, actions=_news(look, status), look_again=_until_refresh(look))
+        return Decision(
+            status,
+            before=_outdated(look),
+            actions=_news(look, status),
+            look_again=_until_refresh(look),
+        )
     kind = answer.get("problem")
     reason = kind if kind in PROBLEMS else "ProbeFailed"
     message = str(
@@ -213,6 +218,15 @@ def _good(look: Look, answer: Mapping[str, Any]) -> DatasetStatus | None:
         probe_failures=0,
         **updates,
     )
+
+
+def _outdated(look: Look) -> tuple[Action, ...]:
+    """The manifest that the probes of an earlier generation read."""
+    answered = (look.status.probe_token or "").partition("/")[0]
+    if not answered or answered == str(look.facts.identity.generation):
+        return ()
+    name = dataset_manifest_name(look.facts.identity, int(answered))
+    return (Delete("v1", "ConfigMap", name),)
 
 
 def _news(look: Look, status: DatasetStatus) -> tuple[Action, ...]:

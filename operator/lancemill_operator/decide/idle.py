@@ -15,6 +15,9 @@ from lancemill_operator.facts import PipelineFacts
 from lancemill_operator.manifests import too_large
 from lancemill_operator.status import Said, Truth, at_rest, conditions, find, is_true, stuck
 
+NEWS = timedelta(seconds=20), timedelta(seconds=80)
+"""When a problem that waits to be mended is told as an Event: at one look or two."""
+
 
 def unreadable(facts: PipelineFacts, now: datetime) -> Decision[PipelineStatus]:
     """A manifest that the API server has taken and this version of the models refuses."""
@@ -58,7 +61,8 @@ def idle(case: Case) -> Decision[PipelineStatus]:
         return _refused(replace(case, mistakes=(large,)))
     problem = preflight.problem(case)
     if problem is not None:
-        return _waits(case, problem.reason, problem.message, preflight_status="False")
+        truth: Truth = "False" if problem.is_wrong else "Unknown"
+        return _waits(case, problem.reason, problem.message, preflight_status=truth)
     return _start(case)
 
 
@@ -128,9 +132,9 @@ def _waits(
         Said("Suspended", "False", reason),
         Said("Degraded", "False", "AsExpected"),
     )
-    token = f"{case.facts.identity.generation}/{reason}"
     told: tuple[Action, ...] = ()
-    if preflight_status == "False" and not _said_before(case, "Preflight", reason):
+    if preflight_status == "False" and _has_lasted(case, "Preflight", reason):
+        token = f"{case.facts.identity.generation}/{reason}"
         told = (Emit("Warning", "PreflightFailed", message, token),)
     return Decision(
         status,
@@ -239,6 +243,12 @@ def _ttl(case: Case) -> timedelta | None:
     return timedelta(seconds=seconds(kept)) - case.since(last.end_time)
 
 
-def _said_before(case: Case, kind: str, reason: str) -> bool:
+def _has_lasted(case: Case, kind: str, reason: str) -> bool:
+    """Whether that has been said long enough to be news, and not so long that it is none.
+
+    Who applies several objects at once makes them in some order; that is not worth a warning.
+    """
     found = find(case.facts.status.conditions, kind)
-    return found is not None and found.reason == reason
+    if found is None or found.reason != reason:
+        return False
+    return NEWS[0] <= case.since(found.last_transition_time) <= NEWS[1]

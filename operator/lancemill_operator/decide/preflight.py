@@ -15,6 +15,8 @@ class Problem:
 
     reason: str
     message: str
+    is_wrong: bool = True
+    """Whether somebody must do something about it; else it will pass by itself."""
 
 
 def datasets(case: Case) -> tuple[LanceDataset, ...]:
@@ -66,5 +68,6 @@ def _dataset(case: Case) -> Problem | None:
             "LanceDatasetNotReady",
             f"{place}  LanceDataset {lance.dataset} is not ready: "
             + (view.problem or "not looked at yet"),
+            is_wrong=view.stalled,
         )
     return None

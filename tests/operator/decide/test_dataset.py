@@ -15,6 +15,7 @@ from lancemill_operator.actions import Create, Emit, Want
 from lancemill_operator.decide import decide_dataset
 from lancemill_operator.facts import DatasetFacts, Identity, Missing, ProbeView
 from lancemill_operator.manifests import Defaults
+from lancemill_operator.manifests.probe import dataset_manifest_name
 from lancemill_operator.status import find
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -47,6 +48,7 @@ class Dataset:
         self.now = START
         self.jobs: dict[str, ProbeView] = {}
         self.events: list[Emit] = []
+        self.removed: list[str] = []
         self.facts = DatasetFacts(
             identity=Identity("ns", "cats-224", "uid-1", 1),
             dataset=dataset,
@@ -61,6 +63,7 @@ class Dataset:
             looked = frozenset({Want.PREFLIGHT, Want.PROBES})
             seen = replace(self.facts, looked=looked, probes=tuple(self.jobs.values()))
             decision = decide_dataset(seen, self.now, Defaults())
+            self.removed += [one.name for one in decision.before]
             self.facts = replace(self.facts, status=decision.status)
             for action in decision.actions:
                 self._carry_out(action)
@@ -156,6 +159,7 @@ def test_an_edit_makes_it_looked_at_again(dataset):
     assert (len(dataset.jobs), dataset.says("Reconciling")[0]) == (2, "True")
     dataset.answers(GOOD)
     assert dataset.facts.status.observed_generation == 2
+    assert dataset.removed == [dataset_manifest_name(dataset.facts.identity, 1)]
 
 
 def test_it_is_looked_at_after_a_while_though_nothing_was_heard(dataset):
