@@ -26,6 +26,8 @@ from lancemill_operator.watches import Ages, response_class
 Connect = Callable[[], Any]
 """Gives a coroutine with the Configuration to reach the API server by."""
 News = Callable[[Kind, Body], None]
+WATCHER = "watcher for "
+"""How the names of kopf's watching tasks begin."""
 RETRIES = (1, 1, 2, 3, 5, 8, 13, 21, 30, 30, 30, 30, 30)
 """Seconds between kopf's tries of a call; after the last its watcher ends, and we with it."""
 
@@ -91,10 +93,12 @@ class Informer:
 
     async def stop(self, seconds: float) -> None:
         """End it, and wait so long for that."""
-        if self._theirs is not None and self._stop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._theirs.call_soon_threadsafe(self._stop.set)
-        if self._thread.ident is not None:
+        if self._thread.ident is None:
+            return
+        self._have_them(self._stop.set if self._stop is not None else _cancel_all)
+        await asyncio.to_thread(self._thread.join, seconds)
+        if self._thread.is_alive():  # kopf waits for ever for a session that it has closed
+            self._have_them(_cancel_all)
             await asyncio.to_thread(self._thread.join, seconds)
 
     def _run(self) -> None:
@@ -102,6 +106,7 @@ class Informer:
         try:
             with asyncio.Runner() as runner:
                 self._theirs = runner.get_loop()
+                self._theirs.set_task_factory(self._task)
                 runner.run(self._operate())
         except BaseException as error:
             why = f"kopf ended: {type(error).__name__}: {error}"
@@ -130,6 +135,25 @@ class Informer:
         while True:
             self._beat = self._clock()
             await asyncio.sleep(1)
+
+    def _task(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any
+    ) -> asyncio.Task[Any]:
+        """Makes kopf's tasks, to hear of it when one that watches ends.
+
+        kopf does not always notice that itself, and where it does may hang on its way out.
+        """
+        task = asyncio.Task(coroutine, loop=loop, **more)
+        loop.call_soon(self._note, task)  # before Python 3.13 a task gets its name afterwards
+        return task
+
+    def _note(self, task: asyncio.Task[Any]) -> None:
+        if task.get_name().startswith(WATCHER):
+            task.add_done_callback(self._watcher_ended)
+
+    def _watcher_ended(self, task: asyncio.Task[Any]) -> None:
+        if self._stop is not None and not self._stop.is_set():
+            self._hand_over(self._end, f"kopf's {task.get_name()} has ended")
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -165,10 +189,21 @@ class Informer:
         )
         return kopf.AiohttpSession(server=configuration.host or "", aiohttp_session=session)
 
+    def _have_them(self, do: Callable[[], None]) -> None:
+        """Have kopf's loop do it; nothing where that has ended."""
+        if self._theirs is not None:
+            with contextlib.suppress(RuntimeError):
+                self._theirs.call_soon_threadsafe(do)
+
     def _hand_over(self, to: Callable[..., None], *what: Any) -> None:
         """Have our own loop do it; nothing where that has ended."""
         with contextlib.suppress(RuntimeError):
             self._ours.call_soon_threadsafe(to, *what)
+
+
+def _cancel_all() -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
 
 
 def _authorization(configuration: Configuration) -> aiohttp.ClientMiddlewareType:

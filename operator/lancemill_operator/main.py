@@ -124,8 +124,8 @@ class Operator:
         """Start everything in its order; why it cannot go on, once it cannot."""
         if lease is not None:
             await lease.acquire()
-        self.informer.start()
         await self._list_first()
+        self.informer.start()  # kopf takes as given what is served when it starts
         self.workers.start()
         self.log.info("ready", pipelines=self.store.count(WATCHED[0]))
         ends: list[Awaitable[str]] = [self.watchdog.run(), _text(self.informer.ended)]
@@ -144,8 +144,6 @@ class Operator:
                 self.log.warning("cannot list", error=f"{type(error).__name__}: {error}")
             else:
                 self.listed = True
-                return
-            if self.informer.ended.done():
                 return
             await asyncio.sleep(LIST_AGAIN)
 
