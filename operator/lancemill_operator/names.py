@@ -7,25 +7,23 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-GROUP = "lancemill.dev"
+from lancemill_api.annotations import ATTEMPT as ATTEMPT
+from lancemill_api.annotations import CANCEL_RUN as CANCEL_RUN
+from lancemill_api.annotations import DATASET as DATASET
+from lancemill_api.annotations import DATASET_UID as DATASET_UID
+from lancemill_api.annotations import GROUP as GROUP
+from lancemill_api.annotations import PIPELINE as PIPELINE
+from lancemill_api.annotations import PIPELINE_UID as PIPELINE_UID
+from lancemill_api.annotations import PURPOSE as PURPOSE
+from lancemill_api.annotations import RUN as RUN
+from lancemill_api.annotations import RUN_REQUESTED_AT as RUN_REQUESTED_AT
+from lancemill_api.annotations import TOKEN as TOKEN
+from lancemill_api.annotations import WORKER_GROUP as WORKER_GROUP
+
 API_VERSION = f"{GROUP}/v1alpha1"
 MANAGER = "lancemill-operator"
 """Our field manager, and the `app.kubernetes.io/managed-by` of all that we make."""
-
-PIPELINE_UID = f"{GROUP}/pipeline-uid"
-PIPELINE = f"{GROUP}/pipeline"
-DATASET_UID = f"{GROUP}/dataset-uid"
-DATASET = f"{GROUP}/dataset"
-RUN = f"{GROUP}/run"
-ATTEMPT = f"{GROUP}/attempt"
-PURPOSE = f"{GROUP}/purpose"
-TOKEN = f"{GROUP}/token"
 MANAGED_BY = "app.kubernetes.io/managed-by"
-
-RUN_REQUESTED_AT = f"{GROUP}/run-requested-at"
-"""Annotation: a new value starts a run."""
-CANCEL_RUN = f"{GROUP}/cancel-run"
-"""Annotation: the id of the run that is to be cancelled."""
 
 LONGEST_RAYJOB_NAME = 47
 """KubeRay refuses longer ones after the API server has accepted them (recording 30b)."""

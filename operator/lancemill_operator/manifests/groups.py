@@ -21,7 +21,7 @@ from lancemill_operator.manifests.environment import HOME, environment
 from lancemill_operator.manifests.volumes import Mounts
 from lancemill_operator.manifests.written import written
 
-GROUP = f"{names.GROUP}/group"
+GROUP = names.WORKER_GROUP
 """Label of a group's pods, and of its nodes in Ray: stages are placed by it."""
 DEFAULT_GROUP = WorkerGroup(name="workers", min_replicas=1, max_replicas=1)
 """The workers where the manifest has no spec.cluster."""
