@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from helm.chart import Helm, find_helm
 from kube.binaries import Missing
 from kube.conftest import missing
 
+HERE = Path(__file__).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "kube: needs Kubernetes' programs (set by its fixtures)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m "not kube"` runs what needs no helm."""
+    for item in items:
+        if HERE in item.path.parents and {"helm", "both"} & {*getattr(item, "fixturenames", ())}:
+            item.add_marker("kube")
+
 
 @pytest.fixture(scope="session", params=["helm3", "helm4"])
 def helm(request: pytest.FixtureRequest) -> Helm:
     try:
         return find_helm(request.param)
+    except Missing as problem:
+        missing(problem)
+
+
+@pytest.fixture(scope="session")
+def both() -> tuple[Helm, Helm]:
+    try:
+        return find_helm("helm3"), find_helm("helm4")
     except Missing as problem:
         missing(problem)

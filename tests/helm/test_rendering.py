@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from helm.chart import CHART, Failed, Helm, copy_of_chart, find_helm, only
+from helm.chart import CHART, Failed, Helm, copy_of_chart, only
 from helm.combinations import any_two, nested
-from kube.binaries import Missing
-from kube.conftest import missing
 from kube.rest import Object
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -80,12 +78,9 @@ def test_any_two_settings_render_into_whole_objects(helm: Helm, values: dict[str
 
 
 @pytest.mark.parametrize("values", COMBINATIONS, ids=map(str, range(len(COMBINATIONS))))
-def test_helm_3_and_4_render_the_same(values: dict[str, Any]) -> None:
-    try:
-        three, four = (find_helm(version).template(values) for version in ("helm3", "helm4"))
-    except Missing as problem:
-        missing(problem)
-    assert sorted(three, key=str) == sorted(four, key=str)
+def test_helm_3_and_4_render_the_same(both: tuple[Helm, Helm], values: dict[str, Any]) -> None:
+    three, four = (sorted(helm.template(values), key=str) for helm in both)
+    assert three == four
 
 
 def test_the_crds_are_those_of_the_api_but_for_labels_and_the_keep_annotation(helm: Helm) -> None:

@@ -32,6 +32,8 @@ OF_PROMETHEUS = ("PodMonitor", "PrometheusRule")
 """Kinds whose CRDs are the Prometheus Operator's."""
 SECONDS = 60
 
+pytestmark = pytest.mark.kube
+
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[ControlPlane]:
