@@ -129,15 +129,20 @@ class World:
         return _read(self._datasets, LanceDataset, body)
 
     async def _pods(self, facts: PipelineFacts) -> dict[str, Any]:
-        """Clusters first: one that is seen gone cannot have made a pod since."""
+        """Clusters before pods: one that is seen gone cannot have made a pod since.
+
+        While an attempt is wanted its pods only tell why it waits, and clusters are left out.
+        """
         label = f"{names.PIPELINE_UID}={facts.identity.uid}"
-        namespace = facts.identity.namespace
-        clusters = await self._api.list(RAY_CLUSTER, namespace, label)
+        namespace, current = facts.identity.namespace, facts.status.current_run
+        clusters: list[Body] | None = None
+        if current is None or current.state not in ("Starting", "Running"):
+            clusters = [*await self._api.list(RAY_CLUSTER, namespace, label)]
         bodies = await self._api.list(POD, namespace, label)
-        return {
-            "clusters": tuple(sorted(one["metadata"]["name"] for one in clusters)),
-            "pods": tuple(pods.summary(one) for one in bodies),
-        }
+        found: dict[str, Any] = {"pods": tuple(pods.summary(one) for one in bodies)}
+        if clusters is not None:
+            found["clusters"] = tuple(sorted(one["metadata"]["name"] for one in clusters))
+        return found
 
     async def _probes(self, uid: str, now: datetime) -> tuple[ProbeView, ...]:
         return tuple([await self._probe(one, now) for one in list(self._store.children(JOB, uid))])
