@@ -8,11 +8,10 @@ answered is JSON as the API server sends it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -21,12 +20,12 @@ from kubernetes_asyncio import config
 from kubernetes_asyncio.client import Configuration
 
 Object = dict[str, Any]
+Tasks = set[asyncio.Task[Object]]
 
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 JSON = "application/json"
 WATCH_SECONDS = 300
-RETRY_SECONDS = 0.5
 LAST_SECONDS = 10  # for what was sent before the end
 
 
@@ -78,7 +77,7 @@ KINDS = {
 
 
 def _tls(settings: Configuration) -> ssl.SSLContext | bool:
-    if not settings.host.startswith("https"):
+    if not str(settings.host).startswith("https"):
         return False
     context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
     if settings.cert_file:
@@ -92,13 +91,13 @@ class Client:
     """`async with Client.of(kubeconfig) as kube`: one pool of connections, one field manager."""
 
     def __init__(self, settings: Configuration, manager: str) -> None:
-        self._host = settings.host.rstrip("/")
+        self._host = str(settings.host).rstrip("/")
         self._tls = _tls(settings)
         key = settings.api_key.get("BearerToken") or settings.api_key.get("authorization") or ""
         self._headers = {"Authorization": key} if key else {}
         self._manager = manager
         self._session: aiohttp.ClientSession | None = None
-        self._flying: set[asyncio.Task[Object]] = set()
+        self._flying: Tasks = set()
 
     @classmethod
     async def of(cls, kubeconfig: str | None, manager: str) -> Client:
@@ -116,9 +115,9 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         if self._flying:
-            _, late = await asyncio.wait(self._flying, timeout=LAST_SECONDS)
-            for task in late:
-                task.cancel()
+            await asyncio.wait(self._flying, timeout=LAST_SECONDS)
+            for late in self._flying:
+                late.cancel()
         if self._session is not None:
             await self._session.close()
 
@@ -223,94 +222,6 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
                 yield line
 
 
-@dataclass(frozen=True)
-class Change:
-    """ADDED, MODIFIED or DELETED, and the object as it was last seen."""
-
-    type: str
-    kind: Kind
-    object: Object
-
-
-@dataclass
-class Watch:
-    """The live objects of a kind, and each change of them told to `tell`, for as long as it runs.
-
-    After a break it lists afresh and tells the difference, so nothing that was deleted meanwhile
-    stays behind.
-    """
-
-    client: Client
-    kind: Kind
-    tell: Callable[[Change], None]
-    namespace: str | None = None
-    query: dict[str, str] = field(default_factory=dict)
-    objects: dict[tuple[str, str], Object] = field(default_factory=dict)
-    synced: asyncio.Event = field(default_factory=asyncio.Event)
-    _deleted: set[str] = field(default_factory=set)
-
-    async def run(self) -> None:
-        while True:
-            try:
-                version = await self._relist()
-                self.synced.set()
-                while True:
-                    version = await self._follow(version)
-            except (ApiError, aiohttp.ClientError, TimeoutError, json.JSONDecodeError):
-                await asyncio.sleep(RETRY_SECONDS)
-
-    def learn(self, found: Object) -> None:
-        """Take in what a write of ours answered, before the watch says the same."""
-        key = _key(found)
-        known = self.objects.get(key)
-        if known is None:
-            if found["metadata"]["uid"] not in self._deleted:
-                self.objects[key] = found
-        elif _version(found) > _version(known):
-            self.objects[key] = found
-
-    async def _relist(self) -> str:
-        found = await self.client.list(self.kind, self.namespace, **self.query)
-        listed = {_key(item): item for item in found["items"]}
-        for key in self.objects.keys() - listed.keys():
-            self.tell(Change("DELETED", self.kind, self.objects.pop(key)))
-        for item in listed.values():
-            item.setdefault("kind", self.kind.name)
-            item.setdefault("apiVersion", self.kind.api)
-            self._take("MODIFIED" if _key(item) in self.objects else "ADDED", item)
-        return str(found["metadata"]["resourceVersion"])
-
-    async def _follow(self, version: str) -> str:
-        events = self.client.events(self.kind, self.namespace, version, **self.query)
-        async with contextlib.aclosing(events):
-            async for event in events:
-                found = event["object"]
-                version = found["metadata"]["resourceVersion"]
-                if event["type"] != "BOOKMARK":
-                    self._take(event["type"], found)
-        return version
-
-    def _take(self, change: str, found: Object) -> None:
-        key = _key(found)
-        if change == "DELETED":
-            self.objects.pop(key, None)
-            self._deleted.add(found["metadata"]["uid"])
-        else:
-            known = self.objects.get(key)
-            if known is None or _version(found) >= _version(known):
-                self.objects[key] = found
-        self.tell(Change(change, self.kind, found))
-
-
-def _key(found: Object) -> tuple[str, str]:
-    meta = found["metadata"]
-    return meta.get("namespace", ""), meta["name"]
-
-
-def _version(found: Object) -> int:
-    return int(found["metadata"]["resourceVersion"])
-
-
 async def quietly(call: Awaitable[Object], *codes: int) -> Object | None:
     """The answer; None where the API server refuses with one of these codes."""
     try:
@@ -319,9 +230,3 @@ async def quietly(call: Awaitable[Object], *codes: int) -> Object | None:
         if refusal.code in (codes or (404, 409)):
             return None
         raise
-
-
-async def until_synced(watches: Iterable[Watch], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        for watch in watches:
-            await watch.synced.wait()

@@ -17,18 +17,18 @@ import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from typing import Any
 
 import aiohttp
 
 from kube import client as kube
-from kube import fake_dashboard, plays
+from kube import fake_dashboard, plays, pod_status
 from kube.addresses import NoAddress, PodAddresses, pod_addresses
-from kube.client import ApiError, Change, Client, Watch, quietly
+from kube.client import ApiError, Client, quietly
 from kube.fake_dashboard import Dashboards, PlayedHead, Request
 from kube.plays import Director, JobPlay, PodPlay
+from kube.watch import Change, Watch, until_synced
 
 log = logging.getLogger("fake-nodes")
 
@@ -37,7 +37,6 @@ Object = dict[str, Any]
 Capacity = Mapping[str, str]
 CPU_NODE: Capacity = {"cpu": "64", "memory": "256Gi"}
 GPU_NODE: Capacity = {**CPU_NODE, "nvidia.com/gpu": "8"}
-_NODE_ADDRESS = "10.255.0.1"
 _WORKERS = IPv4Address("10.0.0.1")  # nothing listens there
 _LOOPBACK = IPv4Address("127.64.0.1")  # for heads beyond those that addresses are left for
 _LOST = (aiohttp.ClientError, TimeoutError)
@@ -121,7 +120,7 @@ class FakeNodes:
             tasks.create_task(self._namespaces.run())
 
     async def until_ready(self) -> None:
-        await kube.until_synced((self._watch, self._namespaces))
+        await until_synced((self._watch, self._namespaces))
 
     async def close(self) -> None:
         tasks = [*self._tasks, *(stage.task for stage in self._stages.values())]
@@ -142,6 +141,7 @@ class FakeNodes:
         taints: Sequence[Object] = (),
     ) -> None:
         """Ready, and empty; `pods` is 1000 unless said."""
+        self._names.add(name)
         amounts = {"pods": "1000", "ephemeral-storage": "1Ti", **capacity}
         meta = {"name": name, "labels": {"kubernetes.io/hostname": name, **(labels or {})}}
         await quietly(self._client.create(kube.NODE, {"metadata": meta}), 409)
@@ -149,13 +149,12 @@ class FakeNodes:
         status = {
             "capacity": amounts,
             "allocatable": amounts,
-            "conditions": [{**ready, "lastTransitionTime": _now()}],
-            "addresses": [{"type": "InternalIP", "address": _NODE_ADDRESS}],
+            "conditions": [{**ready, "lastTransitionTime": pod_status.now()}],
+            "addresses": [{"type": "InternalIP", "address": pod_status.NODE_ADDRESS}],
         }
         await self._client.patch(kube.NODE, None, name, {"status": status}, "status")
         # Admission taints every new node as not ready, and no controller takes that off here.
         await self._client.patch(kube.NODE, None, name, {"spec": {"taints": list(taints) or None}})
-        self._names.add(name)
 
     async def remove_node(self, name: str) -> None:
         """The node and all of its pods are gone at once, as the pod collector leaves them."""
@@ -182,6 +181,8 @@ class FakeNodes:
         pod = change.object
         uid = pod["metadata"]["uid"]
         stage = self._stages.get(uid)
+        if stage is None and pod["spec"].get("nodeName") not in self._names:
+            return  # on a node of somebody else's
         if change.type == "DELETED":
             if stage is not None:
                 stage.task.cancel()
@@ -242,7 +243,7 @@ class FakeNodes:
         fault = self.director.fault_of(pod, text) if text else None
         if self._timing.created is not None:
             await _sleep_until(begun + self._timing.created)
-            await self._write(pod, _creating(pod))
+            await self._write(pod, pod_status.creating(pod))
         if fault is not None and fault.fault == "NeverStarts":
             return
         if fault is not None and fault.fault == "ImagePullBackOff":
@@ -300,7 +301,7 @@ class FakeNodes:
             cluster = _label(pod, "ray.io/cluster")
             head = PlayedHead(meta["name"], meta["namespace"], stage.address, cluster, job)
             await self.dashboards.open(head, _ports(pod))
-        return await self._write(pod, _running(pod, stage.address))
+        return await self._write(pod, pod_status.running(pod, stage.address))
 
     def _address(self, is_head: bool) -> str:
         """One of its own for each head; those of workers are never called."""
@@ -316,10 +317,10 @@ class FakeNodes:
     async def _fail_to_pull(self, pod: Object, begun: float) -> None:
         await _sleep_until(begun + self._timing.pull_failed)
         message = "failed to pull and unpack image: not found"
-        await self._write(pod, _waiting(pod, "ErrImagePull", message))
+        await self._write(pod, pod_status.waiting(pod, "ErrImagePull", message))
         await _sleep_until(begun + self._timing.pull_backed_off)
         message = "Back-off pulling image: not found"
-        await self._write(pod, _waiting(pod, "ImagePullBackOff", message))
+        await self._write(pod, pod_status.waiting(pod, "ImagePullBackOff", message))
 
     async def _go_wrong(self, pod: Object, fault: PodPlay) -> None:
         await asyncio.sleep(fault.after)
@@ -331,9 +332,9 @@ class FakeNodes:
                 await self._write(pod, {"phase": "Failed", **why})
                 await self._free(self._stages[pod["metadata"]["uid"]])
             case "OOMKilled":
-                await self._crash(pod, _terminated("OOMKilled", 137), loops=False)
+                await self._crash(pod, pod_status.terminated("OOMKilled", 137), loops=False)
             case "CrashLoopBackOff":
-                await self._crash(pod, _terminated("Error", fault.exit), loops=True)
+                await self._crash(pod, pod_status.terminated("Error", fault.exit), loops=True)
             case "Ends":
                 await self._end(pod, Ending(fault.exit, after=0.0))
 
@@ -343,21 +344,21 @@ class FakeNodes:
         if stage.is_head:
             await self.dashboards.close(stage.address)
         if pod["spec"].get("restartPolicy", "Always") == "Never":
-            await self._write(pod, _ended(pod, how))
+            await self._write(pod, pod_status.ended(pod, how))
             return
-        await self._write(pod, _crashed(pod, stage.address, how, "terminated"))
+        await self._write(pod, pod_status.crashed(pod, stage.address, how, "terminated"))
         await asyncio.sleep(self._timing.restart)
         if loops:
-            await self._write(pod, _crashed(pod, stage.address, how, "waiting"))
+            await self._write(pod, pod_status.crashed(pod, stage.address, how, "waiting"))
             return
         await self._start(pod, JobPlay())
-        await self._write(pod, _running(pod, stage.address, restarted_after=how))
+        await self._write(pod, pod_status.running(pod, stage.address, restarted_after=how))
 
     async def _end(self, pod: Object, ending: Ending) -> None:
         await asyncio.sleep(ending.after)
-        how = _terminated("Completed" if ending.exit == 0 else "Error", ending.exit)
+        how = pod_status.terminated("Completed" if ending.exit == 0 else "Error", ending.exit)
         how["terminated"]["message"] = ending.message
-        await self._write(pod, _ended(pod, how))
+        await self._write(pod, pod_status.ended(pod, how))
 
 
 def _label(pod: Object, name: str) -> str:
@@ -385,123 +386,22 @@ async def _sleep_until(moment: float) -> None:
     await asyncio.sleep(max(0.0, moment - asyncio.get_running_loop().time()))
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _status(container: Object, state: Object, *, ready: bool = False, **more: Any) -> Object:
-    runs = "running" in state
-    return {
-        "name": container["name"],
-        "image": container["image"],
-        "imageID": "sha256:0" if runs or "terminated" in state else "",
-        "ready": ready,
-        "started": runs,
-        "restartCount": 0,
-        "state": state,
-        "lastState": {},
-        **more,
-    }
-
-
-def _conditions(*, initialized: bool, ready: bool) -> list[Object]:
-    told = (
-        ("PodScheduled", True, ""),
-        ("Initialized", initialized, "ContainersNotInitialized"),
-        ("ContainersReady", ready, "ContainersNotReady"),
-        ("Ready", ready, "ContainersNotReady"),
-    )
-    return [
-        {
-            "type": name,
-            "status": "True" if holds else "False",
-            "lastProbeTime": None,
-            "lastTransitionTime": _now(),
-            **({} if holds else {"reason": reason}),
-        }
-        for name, holds, reason in told
-    ]
-
-
-def _creating(pod: Object) -> Object:
-    return _waiting(pod, "ContainerCreating")
-
-
-def _waiting(pod: Object, reason: str, message: str = "") -> Object:
-    """Nothing runs yet. Where there are init containers, it is they that wait."""
-    why = {"waiting": {"reason": reason} | ({"message": message} if message else {})}
-    first = pod["spec"].get("initContainers", [])
-    behind = {"waiting": {"reason": "PodInitializing"}} if first else why
-    found = {
-        "phase": "Pending",
-        "hostIP": _NODE_ADDRESS,
-        "startTime": _now(),
-        "conditions": _conditions(initialized=not first, ready=False),
-        "containerStatuses": [_status(one, behind) for one in pod["spec"]["containers"]],
-    }
-    if first:
-        found["initContainerStatuses"] = [_status(one, why) for one in first]
-    return found
-
-
-def _running(pod: Object, address: str, restarted_after: Object | None = None) -> Object:
-    now = _now()
-    state = {"running": {"startedAt": now}}
-    found = {
-        "phase": "Running",
-        "hostIP": _NODE_ADDRESS,
-        "podIP": address,
-        "podIPs": [{"ip": address}],
-        "startTime": now,
-        "conditions": _conditions(initialized=True, ready=True),
-        "containerStatuses": [_status(one, state, ready=True) for one in pod["spec"]["containers"]],
-    }
-    if restarted_after is not None:
-        found["containerStatuses"][0] |= {"restartCount": 1, "lastState": restarted_after}
-    if first := pod["spec"].get("initContainers"):
-        over = _terminated("Completed", 0)
-        found["initContainerStatuses"] = [_status(one, over) for one in first]
-    return found
-
-
-def _terminated(reason: str, code: int) -> Object:
-    now = _now()
-    times = {"startedAt": now, "finishedAt": now}
-    return {"terminated": {"reason": reason, "exitCode": code, **times}}
-
-
-def _crashed(pod: Object, address: str, how: Object, now: str) -> Object:
-    """The first container has ended, or waits for its next start; the pod goes on."""
-    found = _running(pod, address)
-    waiting = {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}
-    state = how if now == "terminated" else {"waiting": waiting}
-    more = {"restartCount": 1, "lastState": how} if now == "waiting" else {}
-    found["containerStatuses"][0] = _status(pod["spec"]["containers"][0], state, **more)
-    found["conditions"] = _conditions(initialized=True, ready=False)
-    return found
-
-
-def _ended(pod: Object, how: Object) -> Object:
-    phase = "Succeeded" if how["terminated"]["exitCode"] == 0 else "Failed"
-    return {
-        "phase": phase,
-        "conditions": _conditions(initialized=True, ready=False),
-        "containerStatuses": [_status(one, how) for one in pod["spec"]["containers"]],
-    }
-
-
 @contextlib.asynccontextmanager
 async def played_nodes(
     kubeconfig: str | None,
     nodes: Iterable[Capacity] = (CPU_NODE, GPU_NODE),
     *,
+    prefix: str = "node",
     timing: Timing | None = None,
     director: Director | None = None,
     heard: Callable[[Request], None] | None = None,
     patient: bool = False,
     job_ending: Callable[[Object], Ending | None] | None = None,
 ) -> AsyncIterator[FakeNodes]:
-    """Nodes `node-0`, `node-1` … of these capacities; they and their pods go at the end."""
+    """Nodes `node-0`, `node-1` … of these capacities; they and their pods go at the end.
+
+    Two of these in one cluster play the pods of their own nodes only, if their prefixes differ.
+    """
     with pod_addresses() as addresses:
         async with await Client.of(kubeconfig, MANAGER) as client:
             found = FakeNodes(
@@ -517,7 +417,7 @@ async def played_nodes(
             try:
                 await found.until_ready()
                 for number, capacity in enumerate(nodes):
-                    await found.add_node(f"node-{number}", capacity)
+                    await found.add_node(f"{prefix}-{number}", capacity)
                 yield found
             finally:
                 with contextlib.suppress(ApiError, *_LOST):
@@ -533,7 +433,7 @@ def _capacity(text: str) -> dict[str, str]:
 
 async def main(arguments: argparse.Namespace) -> None:
     timing = Timing.fast() if arguments.fast else Timing()
-    nodes = [_capacity(text) for text in arguments.node] or [CPU_NODE, GPU_NODE]
+    nodes: list[Capacity] = [_capacity(text) for text in arguments.node] or [CPU_NODE, GPU_NODE]
     async with played_nodes(arguments.kubeconfig, nodes, timing=timing):
         print("ready", flush=True)
         await asyncio.Event().wait()

@@ -12,7 +12,7 @@ import logging
 import signal
 
 from kube.kuberay.controller import Options, running
-from kube.kuberay.rayjob import Settings
+from kube.kuberay.steps import Settings
 
 USUAL = Settings()
 

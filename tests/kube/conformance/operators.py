@@ -15,11 +15,18 @@ from pathlib import Path
 from typing import Protocol
 
 from kube.kuberay.controller import Options, running
-from kube.kuberay.rayjob import Settings
+from kube.kuberay.steps import Settings
 from kube.ports import free_port
 
 VARIABLE = "KUBERAY_OPERATOR"
 START_SECONDS = 120
+
+
+def name_of(program: str | None) -> str:
+    """What a report calls it."""
+    if program:
+        return f"the real KubeRay ({program})"
+    return "the stand-in for KubeRay (tests/kube/kuberay)"
 
 
 class Operator(Protocol):
@@ -33,7 +40,8 @@ class Operator(Protocol):
 class Operators(Protocol):
     """Makes operators; `name` is what a report calls them."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def of(self, namespaces: list[str]) -> Operator: ...
 
@@ -57,7 +65,10 @@ class StandIn:
 class StandIns:
     kubeconfig: str
     status_check_timeout: float
-    name: str = "the stand-in for KubeRay (tests/kube/kuberay)"
+
+    @property
+    def name(self) -> str:
+        return name_of(None)
 
     def of(self, namespaces: list[str]) -> StandIn:
         settings = Settings(status_check_timeout=self.status_check_timeout)
@@ -128,7 +139,7 @@ class Reals:
 
     @property
     def name(self) -> str:
-        return f"the real KubeRay ({self.program})"
+        return name_of(str(self.program))
 
     def of(self, namespaces: list[str]) -> Real:
         timeout = self.status_check_timeout

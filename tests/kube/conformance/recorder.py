@@ -7,9 +7,11 @@ from collections import defaultdict
 from typing import Any
 
 from kube import client as kube
-from kube.client import Client, Watch
+from kube import watch
+from kube.client import Client
 from kube.conformance.story import Asked, Change
 from kube.fake_dashboard import Request
+from kube.watch import Watch, until_synced
 
 Object = dict[str, Any]
 
@@ -40,7 +42,7 @@ class Recorder:
                 tasks.create_task(watch.run())
 
     async def until_ready(self) -> None:
-        await kube.until_synced(self._watches)
+        await until_synced(self._watches)
 
     def live(self, kind: kube.Kind, namespace: str) -> list[Object]:
         watch = next(one for one in self._watches if one.kind is kind)
@@ -63,7 +65,7 @@ class Recorder:
     def asked(self, namespace: str) -> list[Asked]:
         return self._asked[namespace]
 
-    def _heard(self, change: kube.Change) -> None:
+    def _heard(self, change: watch.Change) -> None:
         meta = change.object["metadata"]
         taken = Change(change.type, change.kind.name, change.object)
         self._changes[meta["namespace"]].append((int(meta["resourceVersion"]), taken))

@@ -11,7 +11,7 @@ from kube.client import ApiError, Kind
 from kube.kuberay import objects, pods, raycluster
 from kube.kuberay.names import Object
 from kube.kuberay.raycluster import CreatePod, DeletePod, Failure
-from kube.kuberay.rayjob import Event
+from kube.kuberay.steps import Event
 from kube.kuberay.store import Store
 
 

@@ -18,7 +18,8 @@ from kube.kuberay.cluster_controller import ClusterController, PodsRefused
 from kube.kuberay.dashboard import Dashboard
 from kube.kuberay.job_controller import JobController
 from kube.kuberay.queue import Queue
-from kube.kuberay.rayjob import Life, Settings
+from kube.kuberay.rayjob import Life
+from kube.kuberay.steps import Settings
 from kube.kuberay.store import Store
 
 log = logging.getLogger("kuberay")

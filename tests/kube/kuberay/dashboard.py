@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from kube.kuberay.names import Object
-from kube.kuberay.rayjob import Answer, JobRecord, Unknown, Unreachable
+from kube.kuberay.steps import Answer, JobRecord, Unknown, Unreachable
 
 TIMEOUT_SECONDS = 2.0
 _LOST = (aiohttp.ClientError, TimeoutError, OSError)

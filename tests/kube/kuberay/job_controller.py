@@ -9,7 +9,8 @@ from kube import client as kube
 from kube.kuberay import names, pods
 from kube.kuberay.dashboard import Dashboard, Head
 from kube.kuberay.names import Object
-from kube.kuberay.rayjob import Life, Seen, Step
+from kube.kuberay.rayjob import Life
+from kube.kuberay.steps import Seen, Step
 from kube.kuberay.store import Store
 
 

@@ -12,15 +12,12 @@ import json
 import textwrap
 from typing import Any
 
-from kube.kuberay import names, objects, quantities
+from kube.kuberay import names, objects
 from kube.kuberay.names import Object
+from kube.kuberay.ray_command import AGENT_PORT, GCS_PORT, METRICS_PORT, arguments, flags
 
-GCS_PORT = 6379
-METRICS_PORT = 8080
-AGENT_PORT = 52365
 SHELL = ["/bin/bash", "-c", "--"]
 TOKEN_KEY = "auth_token"
-_VALUED = {"log-color", "include-dashboard"}  # flags of Ray that take true or false as a value
 _FAQ = "https://docs.ray.io/en/master/cluster/kubernetes/troubleshooting.html"
 
 
@@ -38,7 +35,7 @@ def head(cluster: Object) -> Object:
         _add_env(ray, {"RAY_enable_autoscaler_v2": "true"})
     _add_token(cluster, ray)
     more = {"dashboard-host": "0.0.0.0"} | ({"no-monitor": "true"} if scaled else {})
-    command = f"ray start --head {_arguments(_flags(group, ray, more))}"
+    command = f"ray start --head {arguments(flags(group, ray, more))}"
     origin = cluster["metadata"].get("labels", {}).get(names.ORIGIN_KIND, "RayCluster")
     tags = f"kuberay_version={names.VERSION};kuberay_crd={origin}"
     usage = {"RAY_USAGE_STATS_EXTRA_TAGS": tags}
@@ -63,7 +60,7 @@ def worker(cluster: Object, group: Object, index: int) -> Object:
     for container in (ray, waiting):
         _add_token(cluster, container)
         _add_env(container, {"FQ_RAY_IP": host, "RAY_IP": names.head_service(name)})
-    command = f"ray start {_arguments(_flags(group, ray, {'address': gcs}))}"
+    command = f"ray start {arguments(flags(group, ray, {'address': gcs}))}"
     _start_ray(ray, command, gcs, {}, timeout=2)
     _share_memory(pod["spec"], ray)
     return pod
@@ -108,51 +105,6 @@ def _digest(spec: Object) -> str:
     """In KubeRay's form. Its value is ours: the real one is taken over Go's own serialisation."""
     text = json.dumps(spec, sort_keys=True).encode()
     return base64.b32hexencode(hashlib.sha1(text).digest()).decode()
-
-
-def _flags(group: Object, ray: Object, more: dict[str, str]) -> dict[str, str]:
-    limits = ray.get("resources", {}).get("limits", {})
-    requests = ray.get("resources", {}).get("requests", {})
-    found = {
-        "block": "true",
-        "dashboard-agent-listen-port": str(AGENT_PORT),
-        "metrics-export-port": str(METRICS_PORT),
-        **more,
-    }
-    if cpu := limits.get("cpu") or requests.get("cpu"):
-        found["num-cpus"] = str(quantities.whole(cpu))
-    if memory := limits.get("memory"):
-        found["memory"] = str(quantities.whole(memory))
-    gpus = [amount for name, amount in limits.items() if name.endswith("gpu")]
-    if gpus and quantities.whole(gpus[0]) > 0:
-        found["num-gpus"] = str(quantities.whole(gpus[0]))
-    return found | group.get("rayStartParams", {}) | _from_group(group)
-
-
-def _from_group(group: Object) -> dict[str, str]:
-    """`resources` and `labels` of the group itself go before rayStartParams."""
-    usual = {"CPU": "num-cpus", "GPU": "num-gpus", "memory": "memory"}
-    found, others = {}, {}
-    for name, amount in group.get("resources", {}).items():
-        if name in usual:
-            found[usual[name]] = str(quantities.whole(amount))
-        else:
-            others[name] = float(quantities.parse(amount))
-    if others:
-        found["resources"] = f"'{json.dumps(others, separators=(',', ':'), sort_keys=True)}'"
-    if labels := group.get("labels"):
-        found["labels"] = ",".join(f"{key}={labels[key]}" for key in sorted(labels))
-    return found
-
-
-def _arguments(flags: dict[str, str]) -> str:
-    written = []
-    for name, value in sorted(flags.items()):
-        if name not in _VALUED and value.lower() in ("true", "false"):
-            written += [f" --{name} "] if value.lower() == "true" else []
-        else:
-            written.append(f" --{name}={value} ")
-    return "".join(written)
 
 
 def _start_ray(ray: Object, command: str, gcs: str, usage: dict[str, str], timeout: int) -> None:

@@ -13,8 +13,8 @@ _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "
 def parse(text: str | float) -> Decimal:
     text = str(text)
     if text[-2:] in _BINARY:
-        return Decimal(text[:-2]) * 1024 ** _BINARY[text[-2:]]
-    if text[-1:] in _DECIMAL and text[-1:]:
+        return Decimal(text[:-2]) * Decimal(1024) ** _BINARY[text[-2:]]
+    if text[-1:].isalpha():
         return Decimal(text[:-1]) * Decimal(10) ** _DECIMAL[text[-1]]
     return Decimal(text)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from kube.kuberay import names, objects, pods, quantities, times
 from kube.kuberay.names import Object
-from kube.kuberay.rayjob import Event
+from kube.kuberay.steps import Event
 
 _UNCOMPARED = ("lastUpdateTime", "observedGeneration")
 

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kube import client as kube
-from kube.client import Change, Client, Kind, Watch, quietly
+from kube.client import Client, Kind, quietly
 from kube.kuberay import names
 from kube.kuberay.names import Object
-from kube.kuberay.rayjob import Event
+from kube.kuberay.steps import Event
+from kube.watch import Change, Watch, until_synced
 
 _WATCHED = (
     (kube.RAY_JOB, ""),
@@ -55,7 +56,7 @@ class Store:
             tasks.create_task(watch.run())
 
     async def until_synced(self) -> None:
-        await kube.until_synced(self._watches)
+        await until_synced(self._watches)
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         for watch in self._watches:

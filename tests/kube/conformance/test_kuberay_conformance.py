@@ -1,0 +1,46 @@
+"""The stand-in does what the recordings show of the real KubeRay; so does the real one, if given.
+
+The scenarios are played side by side, once; each has a test of its own, to be seen by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kube.binaries import kuberay_data
+from kube.conformance.play import Report, compare
+from kube.conformance.scenario import scenarios
+from kube.control_plane import ControlPlane
+
+pytestmark = pytest.mark.timeout(900)  # the first of them plays them all
+
+ALL = scenarios()
+LONGEST_LISTING = 40
+
+
+@pytest.fixture(scope="module")
+def report(request: pytest.FixtureRequest) -> Report:
+    data = kuberay_data()
+    if data is None:
+        pytest.skip("NOT RUN: KubeRay's recordings are not here: name their folder by KUBERAY_DATA")
+    plane: ControlPlane = request.getfixturevalue("control_plane")
+    request.getfixturevalue("operator_name")
+    return asyncio.run(compare(str(plane.kubeconfig()), data / "traces", ALL))
+
+
+@pytest.mark.parametrize("recording", [one.recording for one in ALL.all])
+def test_what_happens_is_what_was_recorded(report: Report, recording: str) -> None:
+    differences = report.differences[recording]
+    listing = "\n".join(line[:400] for line in differences[:LONGEST_LISTING])
+    assert not differences, f"{report.operator}, {recording}:\n{listing}"
+
+
+def test_every_recording_of_http_mode_is_played() -> None:
+    data = kuberay_data()
+    if data is None:
+        pytest.skip("NOT RUN: KubeRay's recordings are not here: name their folder by KUBERAY_DATA")
+    recorded = {one.parent.name for one in (data / "traces").glob("*/trace.jsonl")}
+    played = {one.recording for one in ALL.all}
+    assert {name.partition("-")[0] for name in recorded - played} == {"27", "27b", "27c"}

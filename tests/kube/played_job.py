@@ -1,0 +1,101 @@
+"""A Ray job that is played: its state follows from the time since it was submitted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from kube.plays import JobPlay
+
+Object = dict[str, Any]
+
+PENDING_SECONDS = 1.0
+_MESSAGES = {
+    "PENDING": "Job has not started yet. It may be waiting for the runtime environment to be set "
+    "up.",
+    "RUNNING": "Job is currently running.",
+    "SUCCEEDED": "Job finished successfully.",
+    "STOPPED": "Job was intentionally stopped.",
+    "FAILED": "Job entrypoint command failed with exit code 1, last available logs (truncated to "
+    "20,000 chars):\nValueError: bad row",
+}
+_OVER = ("SUCCEEDED", "STOPPED", "FAILED")
+
+
+@dataclass
+class PlayedJob:
+    """A submitted job; its state follows from the time."""
+
+    id: str
+    entrypoint: str
+    play: JobPlay
+    end: str
+    patient: bool = False
+    """No state ends before it was told: on a busy machine a poll may come late."""
+    submitted: float = field(default_factory=time.time)
+    stopped: float | None = None
+    told: set[str] = field(default_factory=set)
+
+    def status(self) -> str:
+        now = time.time()
+        if self.stopped is not None and self.stopped <= min(now, self._planned_end):
+            return "STOPPED"
+        if now < self.submitted + PENDING_SECONDS or self._is_awaited("PENDING"):
+            return "PENDING"
+        return "RUNNING" if now < self._planned_end or self._is_awaited("RUNNING") else self.end
+
+    def _is_awaited(self, status: str) -> bool:
+        return self.patient and status not in self.told
+
+    @property
+    def _planned_end(self) -> float:
+        return self.submitted + PENDING_SECONDS + self.play.seconds
+
+    @property
+    def ended(self) -> float | None:
+        if self.status() not in _OVER:
+            return None
+        return self.stopped if self.status() == "STOPPED" and self.stopped else self._planned_end
+
+    def record(self) -> Object:
+        """As Ray 2.56 answers GET /api/jobs/ID."""
+        status, ended = self.status(), self.ended
+        self.told.add(status)
+        return {
+            "type": "SUBMISSION",
+            "job_id": None if status == "PENDING" else "02000000",
+            "submission_id": self.id,
+            "driver_info": None,
+            "status": status,
+            "entrypoint": self.entrypoint,
+            "message": _MESSAGES[status],
+            "error_type": None,
+            "start_time": int(self.submitted * 1000),
+            "end_time": None if ended is None else int(ended * 1000),
+            "metadata": {},
+            "runtime_env": {},
+            "driver_agent_http_address": None,
+            "driver_node_id": None,
+            "driver_exit_code": {"SUCCEEDED": 0, "FAILED": 1}.get(status),
+        }
+
+    def progress(self) -> Object:
+        """As `lancemill_api.status.Progress`, and with the driver's result once it succeeded."""
+        running = max(0.0, (self.ended or time.time()) - self.submitted - PENDING_SECONDS)
+        share = min(1.0, running / self.play.seconds) if self.play.seconds else 1.0
+        done, rate = int(self.play.rows * share), self.play.rows / (self.play.seconds or 1.0)
+        left = (self.play.rows - done) / rate
+        found: Object = {
+            "text": f"{share:.0%}",
+            "percent": round(100 * share, 1),
+            "rowsDone": done,
+            "rowsTotal": self.play.rows,
+            "rowsPerSecond": rate,
+            "bytesPerSecond": rate * 1024,
+            "etaSeconds": round(left, 1),
+            "lastProgressSeconds": 0.0,
+        }
+        if self.status() == "SUCCEEDED":
+            found["result"] = {"rows": done, "quarantined": 0, "bytes": done * 1024}
+        return found
