@@ -11,6 +11,7 @@ import contextlib
 import struct
 from collections.abc import AsyncIterator, Callable
 from ipaddress import IPv4Address
+from typing import cast
 
 from kube.addresses import pod_addresses
 
@@ -52,8 +53,8 @@ class _Server(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        # In Python 3.11 the transport of a datagram endpoint is no DatagramTransport by class.
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         assert self._transport is not None
