@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lancemill_api import reach
 from lancemill_api.dataset import LanceDataset
 from lancemill_api.status import DatasetStatus
 from lancemill_operator import names, times
@@ -67,8 +68,9 @@ def decide_dataset(
     """What is true of the dataset at `now`, what is to be done, and when to look again."""
     if facts.identity.deleting:
         return Decision(facts.status)
-    if facts.dataset is None or facts.mistakes:
-        return _refused(facts, now)
+    mistakes = facts.mistakes or _mistakes(facts.dataset)
+    if facts.dataset is None or mistakes:
+        return _refused(facts, mistakes, now)
     look = Look(facts, facts.dataset, now, defaults)
     question = _question(look)
     if question is None:
@@ -254,8 +256,15 @@ def _missing(look: Look, missing: tuple[Missing, ...]) -> Decision[DatasetStatus
     return Decision(status, look_again=timedelta(seconds=30))
 
 
-def _refused(facts: DatasetFacts, now: datetime) -> Decision[DatasetStatus]:
-    message = "; ".join(facts.mistakes) or "the manifest cannot be read"
+def _mistakes(dataset: LanceDataset | None) -> tuple[str, ...]:
+    """What is wrong with the manifest by itself, beyond what an API server can check."""
+    return () if dataset is None else tuple(map(str, reach.mistakes_of_dataset(dataset)))
+
+
+def _refused(
+    facts: DatasetFacts, mistakes: tuple[str, ...], now: datetime
+) -> Decision[DatasetStatus]:
+    message = "; ".join(mistakes) or "the manifest cannot be read"
     said = stuck("InvalidManifest", message)
     status = facts.status.model_copy(
         update={

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from lancemill_api import flow, reach
 from lancemill_api.pipeline import MultimodalPipeline
 from lancemill_api.status import CurrentRun, PipelineStatus
 from lancemill_operator.actions import Decision, Want
@@ -69,4 +70,5 @@ def mistakes(pipeline: MultimodalPipeline) -> tuple[str, ...]:
         for at, trigger in enumerate(pipeline.spec.run.triggers)
         if trigger.dataset == own
     )
-    return schedule.mistakes(pipeline.spec.run) + loops
+    alone = tuple(str(one) for one in (*flow.mistakes(pipeline), *reach.mistakes(pipeline)))
+    return schedule.mistakes(pipeline.spec.run) + loops + alone

@@ -10,7 +10,6 @@ instruction the text is null.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -32,19 +31,14 @@ from lancemill.ops.operation import (
     require_column,
     with_columns,
 )
-
-_PIECE = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<column>[^{}]*)\}|(?P<stray>[{}])")
-
-
-class _TemplateError(ValueError):
-    """The text is no template."""
+from lancemill_api import template
 
 
 def bind(spec: Any, schema: pa.Schema, place: Place, resolved: Any = None) -> Bound:
     """Bind a template to its columns; the new column is text."""
     del resolved
     if spec.template == "alpaca":
-        columns = [spec.instruction, *spec.images]
+        columns: Sequence[str] = [spec.instruction, *spec.images]
         require_column(schema, spec.instruction, place.at("instruction"), is_string, "string")
         for index, name in enumerate(spec.images):
             require_column(schema, name, place.at(f"images[{index}]"), is_binary, "encoded bytes")
@@ -55,7 +49,7 @@ def bind(spec: Any, schema: pa.Schema, place: Place, resolved: Any = None) -> Bo
     def open_(_: WorkerContext) -> Applied:
         if spec.template == "alpaca":
             return Alpaca(made, spec.instruction, spec.images, spec.into)
-        return TextTemplate(made, pieces(spec.text), spec.into)
+        return TextTemplate(made, template.pieces(spec.text), spec.into)
 
     return Bound(
         stage=place.stage,
@@ -68,11 +62,11 @@ def bind(spec: Any, schema: pa.Schema, place: Place, resolved: Any = None) -> Bo
     )
 
 
-def _template_columns(text: str, schema: pa.Schema, place: Place) -> list[str]:
+def _template_columns(text: str, schema: pa.Schema, place: Place) -> Sequence[str]:
     path = place.at("text")
     try:
-        columns = pieces(text)[1::2]
-    except _TemplateError as error:
+        columns = template.columns(text)
+    except template.NoTemplate as error:
         raise PlanError.at(path, str(error)) from None
     mistakes: list[Mistake] = []
     for name in dict.fromkeys(columns):
@@ -83,25 +77,6 @@ def _template_columns(text: str, schema: pa.Schema, place: Place) -> list[str]:
     if mistakes:
         raise PlanError(mistakes)
     return columns
-
-
-def pieces(text: str) -> list[str]:
-    """Literal text and column names of a template, in turn; literal text first and last."""
-    found = [""]
-    end = 0
-    for piece in _PIECE.finditer(text):
-        found[-1] += text[end : piece.start()]
-        end = piece.end()
-        if piece["stray"]:
-            raise _TemplateError(f"has a single {piece[0]} at {piece.start()}; write it twice")
-        if piece["brace"]:
-            found[-1] += piece[0][0]
-        elif not piece["column"].strip():
-            raise _TemplateError(f"names no column between the braces at {piece.start()}")
-        else:
-            found += [piece["column"].strip(), ""]
-    found[-1] += text[end:]
-    return found
 
 
 def _is_plain(kind: pa.DataType) -> bool:
