@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -434,9 +435,12 @@ def _capacity(text: str) -> dict[str, str]:
 async def main(arguments: argparse.Namespace) -> None:
     timing = Timing.fast() if arguments.fast else Timing()
     nodes: list[Capacity] = [_capacity(text) for text in arguments.node] or [CPU_NODE, GPU_NODE]
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with played_nodes(arguments.kubeconfig, nodes, timing=timing):
         print("ready", flush=True)
-        await asyncio.Event().wait()
+        await stopped.wait()
 
 
 if __name__ == "__main__":
@@ -444,5 +448,4 @@ if __name__ == "__main__":
     parser.add_argument("--kubeconfig", default=None)
     parser.add_argument("--node", action="append", default=[], metavar="cpu=64,memory=256Gi,…")
     parser.add_argument("--fast", action="store_true", help="no delays, one status for each pod")
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(parser.parse_args()))
+    asyncio.run(main(parser.parse_args()))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import signal
 
@@ -61,5 +60,4 @@ async def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     given = parser().parse_args()
     logging.basicConfig(level=logging.DEBUG if given.verbose else logging.INFO)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(given))
+    asyncio.run(main(given))
