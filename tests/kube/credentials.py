@@ -60,7 +60,7 @@ def write_kubeconfig(
     authority: Path,
     namespace: str = "default",
 ) -> Path:
-    """JSON, which is YAML too."""
+    """JSON, which is YAML too. Appears whole: somebody may be reading it."""
     content = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -77,5 +77,7 @@ def write_kubeconfig(
         "current-context": "test",
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1))
+    written = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    written.write_text(json.dumps(content, indent=1))
+    written.replace(path)
     return path
