@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from lancemill.cli import doctor, init, plan, probe, quarantine, run, runs, show, validate, view
+from lancemill.cli.cluster import cancel, logs, rerun, status, submit
 
 app = typer.Typer(
     name="lancemill",
@@ -29,6 +30,11 @@ app.command()(runs.runs)
 app.command()(show.show)
 app.command()(view.view)
 app.add_typer(quarantine.app, name="quarantine")
+app.command()(submit.submit)
+app.command()(status.status)
+app.command()(logs.logs)
+app.command()(cancel.cancel)
+app.command()(rerun.rerun)
 app.command()(doctor.doctor)
 app.add_typer(probe.app, name="probe")
 

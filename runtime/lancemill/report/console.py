@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-__all__ = ["Console", "Mode"]
+__all__ = ["Console", "Mode", "json_line", "resolve"]
 
 Mode = Literal["auto", "live", "json", "plain", "quiet"]
 """`auto` is `live` on a terminal, and elsewhere `json` on standard output with the closing lines
@@ -62,7 +62,7 @@ class Console:
         width: int | None = None,
     ) -> None:
         out = stream or sys.stdout
-        self._mode = _resolve(mode, out)
+        self._mode = resolve(mode, out)
         self._for_people = sys.stderr if mode == "auto" and self._mode == "json" else None
         self._view = _view(self._mode, out, interval, width)
 
@@ -183,7 +183,7 @@ class JsonView(TickingView):
         self._emit("started", {"title": title, "rowsTotal": meter.rows_total})
 
     def tick(self, title: str, progress: Progress) -> str:
-        return _json_line("progress", progress.to_json())
+        return json_line("progress", progress.to_json())
 
     def event(self, text: str, kind: str, facts: Mapping[str, Any]) -> None:
         self._emit(kind, {"text": text, **facts})
@@ -192,7 +192,7 @@ class JsonView(TickingView):
         self._emit("finished", summary.to_json())
 
     def _emit(self, event: str, facts: Mapping[str, Any]) -> None:
-        self.write(_json_line(event, facts))
+        self.write(json_line(event, facts))
 
 
 class PlainView(TickingView):
@@ -234,7 +234,8 @@ def _view(mode: Mode, stream: TextIO, interval: float | None, width: int | None)
     return makers[mode]()
 
 
-def _resolve(mode: Mode, stream: TextIO) -> Mode:
+def resolve(mode: Mode, stream: TextIO) -> Mode:
+    """What `auto` is on this stream."""
     if mode != "auto":
         return mode
     if not stream.isatty():
@@ -242,6 +243,7 @@ def _resolve(mode: Mode, stream: TextIO) -> Mode:
     return "plain" if os.environ.get("TERM", "").lower() in {"dumb", "unknown"} else "live"
 
 
-def _json_line(event: str, facts: Mapping[str, Any]) -> str:
+def json_line(event: str, facts: Mapping[str, Any]) -> str:
+    """An event as one line."""
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
     return json.dumps({"event": event, "time": time, **facts}, ensure_ascii=False, default=str)

@@ -64,6 +64,22 @@ class SummaryTable:
             ),
         )
 
+    @classmethod
+    def of_rows(
+        cls, name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]
+    ) -> SummaryTable:
+        """Rows as JSON holds them: those of `status.lastRun` of the API."""
+        return cls(
+            name=name,
+            query="",
+            columns=tuple(columns),
+            rows=tuple(tuple(_cell(row.get(column)) for column in columns) for row in rows),
+            numeric=tuple(
+                bool(rows) and all(_is_number(row.get(column)) for row in rows)
+                for column in columns
+            ),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -199,6 +215,10 @@ def _table_json(table: SummaryTable) -> dict[str, Any]:
         "rows": [list(row) for row in table.rows],
         "more": table.more,
     }
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _cell(value: object) -> str:

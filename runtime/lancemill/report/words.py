@@ -5,8 +5,10 @@ Pure: a summary in, text out. Where nothing went wrong there is nothing to expla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lancemill import figures
-from lancemill.report.summary import RunSummary
+from lancemill.report.summary import RunSummary, SummaryTable
 
 SUMMARY_ROWS_IN_TERMINAL = 8
 
@@ -61,7 +63,7 @@ def closing_lines(summary: RunSummary) -> list[str]:
     below = [
         *_resources(summary),
         *_checks(summary),
-        *_tables(summary),
+        *summary_lines(summary.summaries),
         *_estimate(summary),
         *_labelled(summary),
     ]
@@ -116,9 +118,10 @@ def _checks(summary: RunSummary) -> list[str]:
     ]
 
 
-def _tables(summary: RunSummary) -> list[str]:
+def summary_lines(tables: Sequence[SummaryTable]) -> list[str]:
+    """The results of `spec.summary`, each under its name."""
     lines = []
-    for table in summary.summaries:
+    for table in tables:
         shown = table.rows[:SUMMARY_ROWS_IN_TERMINAL]
         more = len(table.rows) - len(shown) + table.more
         numeric = table.numeric or (False,) * len(table.columns)
