@@ -100,7 +100,10 @@ class Store:
         return set(self._entries[kind])
 
     def saw(self, kind: Kind, body: Body) -> Object | None:
-        """The watch shows the object so; what was known of it before.
+        """The watch shows the object so; how it showed it before.
+
+        That leaves out what we wrote meanwhile, so that those whom our own write concerns are told
+        of it when its echo comes: until then nobody has told them.
 
         One that is known to be gone is not brought back by a late word of it, and one that we made
         is not replaced by word of what had its name before.
@@ -110,13 +113,13 @@ class Store:
         if uid in self._gone or self._is_late(kind, place, uid):
             return None
         entry = self._entry(kind, place, uid)
-        before = entry.newest
+        told, before = entry.watched, entry.newest
         entry.watched = slim
         entry.seen.append(_version(slim))
         if entry.written is not None and self._caught_up(entry, slim):
             entry.written = None
         self._changed(kind, place, entry, before)
-        return before
+        return told
 
     def relisted(self, kind: Kind, body: Body) -> None:
         """The watch has begun anew, from a listing that shows the object so.
