@@ -68,6 +68,7 @@ class FaultProxy:
     calls: list[Call] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
     under_way: int = 0
+    is_shut: bool = False
     _open: threading.Event = field(default_factory=threading.Event)
 
     def inject(self, when: When, fault: Fault, *, skip: int = 0, times: int | None = 1) -> Rule:
@@ -87,6 +88,11 @@ class FaultProxy:
 
     def thaw(self) -> None:
         self._open.set()
+
+    def shut(self) -> None:
+        """Nothing passes ever again, not even what waits: whoever uses it is as good as dead."""
+        self.is_shut = True
+        self.freeze()
 
     @property
     def frozen(self) -> bool:
@@ -113,13 +119,20 @@ class FaultProxy:
 
 
 @dataclass
-class _Relay:
-    """The proxy's asynchronous half: it lives in the proxy's own loop."""
+class Relay:
+    """The proxy's asynchronous half: it lives in one loop with its server and its session."""
 
     plane: ControlPlane
     proxy: FaultProxy
     session: aiohttp.ClientSession
     unfinished: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def runner(self) -> web.AppRunner:
+        """A server of it, still without an address."""
+        app = web.Application(client_max_size=_LARGEST)
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        # A client that hangs up ends its handler, and with that the watch behind it.
+        return web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -150,6 +163,8 @@ class _Relay:
             return
         while self.proxy.frozen:
             await asyncio.sleep(0.01)
+            if self.proxy.is_shut:
+                raise asyncio.CancelledError
         await asyncio.sleep(0.05)  # for the loop to see which connections are closed: cancels us
         if request.transport is None or request.transport.is_closing():
             raise asyncio.CancelledError
@@ -185,13 +200,8 @@ async def _serving(plane: ControlPlane) -> AsyncIterator[FaultProxy]:
     ) as session:
         proxy = FaultProxy("")
         proxy.thaw()
-        relay = _Relay(plane, proxy, session)
-        app = web.Application(client_max_size=_LARGEST)
-        app.router.add_route("*", "/{path:.*}", relay.handle)
-        # A client that hangs up ends its handler, and with that the watch behind it.
-        runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
-        )
+        relay = Relay(plane, proxy, session)
+        runner = relay.runner()
         await runner.setup()
         try:
             site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=serving)

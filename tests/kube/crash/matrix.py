@@ -1,0 +1,225 @@
+"""References, and the cases that follow from them: each led, judged, counted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kube.calls import Call
+from kube.crash.ending import End, end_of
+from kube.crash.lives import Life
+from kube.crash.stage import Stage, stage
+from kube.crash.theatre import Theatre
+from kube.exchange import Fault
+from kube.fault_proxy import Rule
+from kube.faults import Kill, killing_after, killing_before, killing_unanswered
+
+MOST_RESYNCS = 2
+CALM = 2.0
+"""Seconds for which a reference's end must stay as it is."""
+LATEST = 90.0
+"""Seconds that what is left of a life (garbage, pods) may take to go."""
+
+DEATHS: dict[str, Callable[[Kill], Fault]] = {
+    "before": killing_before,
+    "after": killing_after,
+    "unanswered": killing_unanswered,
+}
+Prepare = Callable[[Stage], Sequence[Rule]]
+"""Puts its faults onto the stage; those given back must be met."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An undisturbed life."""
+
+    life: Life
+    end: End
+    calls: tuple[Call, ...]
+    seconds: float
+
+    @property
+    def writes(self) -> list[tuple[str, int]]:
+        """Each by what it is, and how many of the same came before."""
+        before: Counter[str] = Counter()
+        found = []
+        for call in self.calls:
+            if call.writes:
+                found.append((signature(call), before[signature(call)]))
+                before[signature(call)] += 1
+        return found
+
+
+@dataclass(frozen=True)
+class Case:
+    """One life with one disturbance."""
+
+    life: Life
+    mode: str
+    where: str
+    prepare: Prepare = field(repr=False)
+    settings: dict[str, Any] = field(default_factory=dict, repr=False)
+    operators: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.life.name}: {self.mode} {self.where}".strip()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a case."""
+
+    case: Case
+    seconds: float
+    problems: tuple[str, ...] = ()
+    met: bool = True
+    """Whether the fault befell what it was meant for."""
+    resyncs: int = 0
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems
+
+
+def signature(call: Call) -> str:
+    """What a write is, the same in each life: `apply multimodalpipelines/status cats Running`."""
+    body = call.body or {}
+    name = re.sub(r"-[0-9a-f]{8,10}\b", "-*", call.name)
+    if call.resource == "events":
+        regarding = body.get("regarding") or {}
+        name = f"{regarding.get('name')} {body.get('reason')}"
+    status = body.get("status") or {}
+    state = (status.get("currentRun") or {}).get("state", "")
+    phase = str(status.get("phase", ""))
+    words = (f"{call.verb} {call.resource}", name, phase, state if state != phase else "")
+    sub = f"/{call.target.subresource}" if call.target.subresource else ""
+    return " ".join(word for word in (words[0] + sub, *words[1:]) if word)
+
+
+def deaths(reference: Reference, modes: Iterable[str] = tuple(DEATHS)) -> list[Case]:
+    """One at every write, in every way."""
+    return [
+        Case(reference.life, mode, _place(what, number), _dying(mode, what, number))
+        for what, number in reference.writes
+        for mode in modes
+    ]
+
+
+def _place(what: str, number: int) -> str:
+    return what if not number else f"{what} #{number + 1}"
+
+
+def _dying(mode: str, what: str, number: int) -> Prepare:
+    def prepare(stage: Stage) -> Sequence[Rule]:
+        fault = DEATHS[mode](stage.kill)
+        rule = Rule(lambda call: call.writes and signature(call) == what, fault, number)
+        stage.rules.append(rule)
+        return (rule,)
+
+    return prepare
+
+
+async def reference(theatre: Theatre, life: Life) -> Reference:
+    """Lead it undisturbed, until its end stays as it is."""
+    began = time.monotonic()
+    async with stage(theatre) as found, _kept(found, 1):
+        await life.lead(found)
+        end = await _calm(found)
+        if found.resyncs or found.ends:
+            raise AssertionError(f"{life.name} needed {found.resyncs} resyncs; {found.ends}")
+    return Reference(life, end, tuple(found.calls), time.monotonic() - began)
+
+
+async def led(theatre: Theatre, case: Case, wanted: Reference) -> Result:
+    """Lead it with its disturbance, and compare."""
+    began = time.monotonic()
+    problems: list[str] = []
+    met = True
+    async with stage(theatre, case.settings, case.life.successor) as found:
+        rules = case.prepare(found)
+        async with _kept(found, case.operators):
+            try:
+                await case.life.lead(found)
+                problems += await _difference(found, wanted.end, bool(case.life.successor))
+            except Exception as error:
+                problems.append(f"{type(error).__name__}: {error}")
+                problems += [str(line) for line in found.log[-8:]]
+                problems.append(f"status: {found.status()}")
+        met = all(rule.done for rule in rules)
+    if found.resyncs > MOST_RESYNCS:
+        problems.append(f"{found.resyncs} resyncs were needed")
+    return Result(case, time.monotonic() - began, tuple(problems), met, found.resyncs)
+
+
+@contextlib.asynccontextmanager
+async def _kept(found: Stage, operators: int) -> AsyncIterator[None]:
+    keepers = [asyncio.create_task(found.keep_one()) for _ in range(operators)]
+    try:
+        yield
+    finally:
+        for keeper in keepers:
+            keeper.cancel()
+        for ended in await asyncio.gather(*keepers, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+
+
+async def _calm(found: Stage) -> End:
+    deadline = time.monotonic() + LATEST
+    end, since = await end_of(found), time.monotonic()
+    while time.monotonic() - since < CALM:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"the end of a reference does not stay: {end.lines}")
+        await asyncio.sleep(0.5)
+        now = await end_of(found)
+        if now != end:
+            end, since = now, time.monotonic()
+    return end
+
+
+async def _difference(found: Stage, wanted: End, specs_may_differ: bool) -> list[str]:
+    """Waits for equality; where that does not come, what differs."""
+    deadline = time.monotonic() + LATEST
+
+    def comparable(end: End) -> End:
+        return end.without_specs() if specs_may_differ else end
+
+    while True:
+        differs = comparable(wanted).difference(comparable(await end_of(found)))
+        if not differs or time.monotonic() > deadline:
+            return differs
+        await asyncio.sleep(1.0)
+
+
+async def references(theatre: Theatre, lives: Iterable[Life]) -> dict[str, Reference]:
+    """All of them side by side, by the lives' names."""
+    async with asyncio.TaskGroup() as group:
+        tasks = {life.name: group.create_task(reference(theatre, life)) for life in lives}
+    return {name: task.result() for name, task in tasks.items()}
+
+
+async def all_led(
+    theatre: Theatre,
+    cases: Iterable[Case],
+    references: dict[str, Reference],
+    at_once: int,
+    told: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
+    """Side by side, in the order of `cases`."""
+    places = asyncio.Semaphore(at_once)
+
+    async def one(case: Case) -> Result:
+        async with places:
+            result = await led(theatre, case, references[case.life.name])
+            told(result)
+            return result
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(case)) for case in cases]
+    return [task.result() for task in tasks]
