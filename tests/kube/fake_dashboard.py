@@ -139,8 +139,12 @@ class Dashboards:
                 return _progress(head)
             case "POST", ["api", "jobs"]:
                 return self._submit(head, json.loads(body))
+            case "GET", ["api", "jobs"]:
+                return Answer(200, [job.record() for job in head.jobs.values()])
             case "GET", ["api", "jobs", job_id]:
                 return head.on_get or _known(head, job_id)
+            case "GET", ["api", "jobs", job_id, "logs"]:
+                return _log(head, job_id)
             case "POST", ["api", "jobs", job_id, "stop"]:
                 return _stop(head, job_id)
             case "GET", ["api", "version"]:
@@ -170,6 +174,11 @@ class Dashboards:
 def _known(head: PlayedHead, job_id: str) -> Answer:
     job = head.jobs.get(job_id)
     return Answer(200, job.record()) if job else Answer(404, f"Job {job_id} does not exist")
+
+
+def _log(head: PlayedHead, job_id: str) -> Answer:
+    job = head.jobs.get(job_id)
+    return Answer(200, {"logs": job.log()}) if job else Answer(404, f"Job {job_id} does not exist")
 
 
 def _stop(head: PlayedHead, job_id: str) -> Answer:

@@ -80,6 +80,15 @@ class PlayedJob:
             "driver_exit_code": {"SUCCEEDED": 0, "FAILED": 1}.get(status),
         }
 
+    def log(self) -> str:
+        """What its driver has written: a line a second, and one at its end."""
+        if self.status() == "PENDING":
+            return ""
+        running = (self.ended or time.time()) - self.submitted - PENDING_SECONDS
+        lines = [f"second {number}" for number in range(int(max(0.0, running)) + 1)]
+        end = [self.status()] if self.ended is not None else []
+        return "".join(f"{line}\n" for line in (self.entrypoint, *lines, *end))
+
     def progress(self) -> Object:
         """As `lancemill_api.status.Progress`, and with the driver's result once it succeeded."""
         running = max(0.0, (self.ended or time.time()) - self.submitted - PENDING_SECONDS)
