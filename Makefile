@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo test test-torch soak lint format bench crds lock clean
+.PHONY: help setup demo operator-demo test test-fast test-torch soak crash-matrix mutation lint format bench bench-operator crds lock clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -13,8 +13,14 @@ setup:           ## tools and locked dependencies into .venv (once)
 demo: setup      ## a real run on real images, start to finish
 	@scripts/demo
 
-test: setup      ## the tests
-	@.venv/bin/python -m pytest
+operator-demo: setup   ## a manifest applied to a real API server, and its run watched
+	@scripts/operator-demo
+
+test: setup      ## the tests; the first time Kubernetes is built for them (minutes)
+	@scripts/test
+
+test-fast: setup ## the tests that need no Kubernetes
+	@.venv/bin/python -m pytest -m "not kube and not soak and not torch and not matrix"
 
 test-torch:      ## what needs torch, in an environment of its own
 	@scripts/setup torch
@@ -33,9 +39,10 @@ bench:           ## peers side by side in one run (an environment of its own)
 	@scripts/setup bench
 	@.venv-bench/bin/python -m benchmarks
 
-crds: setup      ## write crds/*.yaml and the manifest reference from the models
+crds: setup      ## write crds/*.yaml, the manifest reference and the chart's copies from the models
 	@.venv/bin/python -m lancemill_api.crds crds
 	@.venv/bin/python docs/reference.py
+	@.venv/bin/python helm/reference.py
 
 lock:            ## resolve the locks anew from pyproject.toml
 	@scripts/lock

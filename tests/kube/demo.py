@@ -8,36 +8,22 @@ run itself: no picture is read. `make demo` does that, on this machine.
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from kube.control_plane import ControlPlane, control_plane
-from kube.fake_nodes import CPU_NODE, GPU_NODE, Ending, Timing, played_nodes
+from kube.fake_nodes import CPU_NODE, GPU_NODE, Timing, played_nodes
 from kube.kuberay.controller import Options, running
 from kube.kuberay.rayjob import Settings
 from kube.namespaces import fresh_namespace
 from kube.operator_process import operator
-from lancemill_operator import names
+from kube.probe_answers import well
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "examples" / "cluster.yaml"
 SECONDS = 300
-DATASET = {
-    "ok": True,
-    "exists": True,
-    "version": 1,
-    "rows": 1000,
-    "fragments": 1,
-    "liveBytes": 52_000_000,
-    "physicalBytes": 52_000_000,
-    "formatVersion": "2.2",
-    "schema": [{"name": "key", "type": "string"}],
-    "tags": {},
-}
 
 
 def main() -> int:
@@ -49,21 +35,9 @@ def main() -> int:
 async def _demo(plane: ControlPlane, folder: Path) -> int:
     config = str(plane.kubeconfig())
     options = Options(Settings(poll=1.0, status_check_timeout=300, after_ttl=0), (), True)
-    nodes = played_nodes(
-        config, nodes=[CPU_NODE, GPU_NODE], timing=Timing.slow(), job_ending=_answers
-    )
+    nodes = played_nodes(config, nodes=[CPU_NODE, GPU_NODE], timing=Timing.slow(), job_ending=well)
     async with nodes, running(config, options):
         return await asyncio.to_thread(_life, plane, folder)
-
-
-def _answers(pod: dict[str, Any]) -> Ending:
-    """What the pod of a probe says at its end."""
-    labels = pod["metadata"]["labels"]
-    if labels[names.PURPOSE] == "dataset":
-        return Ending(message=json.dumps(DATASET))
-    command = pod["spec"]["containers"][0]["command"]
-    run = command[command.index("--run-id") + 1]
-    return Ending(message=json.dumps({"run": run, "verdict": "Committed", "rows": 1000}))
 
 
 def _life(plane: ControlPlane, folder: Path) -> int:

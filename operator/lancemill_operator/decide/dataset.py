@@ -190,6 +190,8 @@ def _good(look: Look, answer: Mapping[str, Any]) -> DatasetStatus | None:
         if exists
         else "it does not exist yet; its first run makes it"
     )
+    if answer.get("message"):
+        message = f"{message}; {answer['message']}"
     commit = answer.get("lastCommit") or {}
     found = {
         "version": version,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from lancemill_api.status import CurrentRun
 from lancemill_operator import names
 from lancemill_operator.decide.case import Case
-from lancemill_operator.facts import Outcome, ProbeView, Verdict
+from lancemill_operator.facts import Outcome, ProbeView
 from lancemill_operator.manifests.probe import SETTLE, settle_token
+from lancemill_operator.parse.outcomes import outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +29,9 @@ def state(case: Case, current: CurrentRun) -> Question:
     """What the settle Jobs of the present attempt have said so far."""
     jobs = _jobs(case, current)
     for job in jobs:
-        outcome = parse(job.answer, current)
-        if outcome is not None:
-            return Question(outcome)
+        found = _answer(job, current)
+        if found is not None:
+            return Question(found)
     failed = [job for job in jobs if job.finished]
     problem = _problem(failed[-1]) if failed else ""
     running = [job for job in jobs if not job.finished]
@@ -53,27 +52,11 @@ _FIRST = timedelta(seconds=10)
 _LONGEST = timedelta(minutes=5)
 
 
-def parse(answer: Mapping[str, Any] | None, current: CurrentRun) -> Outcome | None:
-    """The Outcome that a Job handed back; None where it is no such thing, or of another run."""
-    if not answer or answer.get("run") != current.id or "verdict" not in answer:
+def _answer(job: ProbeView, current: CurrentRun) -> Outcome | None:
+    """The Outcome that a Job handed back; None where it gave none, or one of another run."""
+    if job.answer is None or job.answer.get("run") != current.id:
         return None
-    try:
-        return Outcome(
-            run=current.id,
-            attempt=current.attempt,
-            verdict=Verdict(answer["verdict"]),
-            rows=int(answer.get("rows") or 0),
-            quarantined=int(answer.get("quarantined") or 0),
-            bytes=int(answer.get("bytes") or 0),
-            dataset_version=answer.get("datasetVersion"),
-            cpu_seconds=float(answer.get("cpuSeconds") or 0),
-            gpu_seconds=float(answer.get("gpuSeconds") or 0),
-            gpu_idle_seconds=float(answer.get("gpuIdleSeconds") or 0),
-            summary=tuple(answer.get("summary") or ()),
-            message=str(answer.get("message") or ""),
-        )
-    except (TypeError, ValueError):
-        return None
+    return outcome(job.answer, current.id, current.attempt)
 
 
 def _jobs(case: Case, current: CurrentRun) -> list[ProbeView]:
