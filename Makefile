@@ -43,6 +43,7 @@ crds: setup      ## write crds/*.yaml, the manifest reference and the chart's co
 	@.venv/bin/python -m lancemill_api.crds crds
 	@.venv/bin/python docs/reference.py
 	@.venv/bin/python helm/reference.py
+	@.venv/bin/python gitops/generate.py
 
 lock:            ## resolve the locks anew from pyproject.toml
 	@scripts/lock

@@ -58,7 +58,7 @@ def manifest(number: int) -> dict[str, Any]:
         "kind": "MultimodalPipeline",
         "metadata": {
             "name": f"p-{number:04d}",
-            "annotations": {"test.lancemill.dev/play": f"seconds={JOB_SECONDS}"},
+            "annotations": {"test.lancemill.dev/play": f"seconds={JOB_SECONDS},lingers=15"},
         },
         "spec": {
             "source": {"objects": {"uri": "s3://photos/cats/", "storage": {"anonymous": True}}},

@@ -19,6 +19,7 @@ from kube.kuberay.controller import Options, running
 from kube.kuberay.rayjob import Settings
 from kube.namespaces import fresh_namespace
 from kube.operator_process import operator
+from kube.plays import Director
 from kube.probe_answers import well
 
 ROOT = Path(__file__).parents[2]
@@ -35,14 +36,15 @@ def main() -> int:
 async def _demo(plane: ControlPlane, folder: Path) -> int:
     config = str(plane.kubeconfig())
     options = Options(Settings(poll=1.0, status_check_timeout=300, after_ttl=0), (), True)
-    nodes = played_nodes(config, nodes=[CPU_NODE, GPU_NODE], timing=Timing.slow(), job_ending=well)
-    async with nodes, running(config, options):
-        return await asyncio.to_thread(_life, plane, folder)
+    nodes = played_nodes(config, nodes=[CPU_NODE, GPU_NODE], timing=Timing(), job_ending=well)
+    async with nodes as played, running(config, options):
+        return await asyncio.to_thread(_life, plane, folder, played.director)
 
 
-def _life(plane: ControlPlane, folder: Path) -> int:
+def _life(plane: ControlPlane, folder: Path, director: Director) -> int:
     settings = {"progress_interval": 1, "log_level": "info"}
     with fresh_namespace(plane) as namespace, operator(plane, folder, settings=settings):
+        director.say(namespace, "seconds=10,lingers=15")
         kubectl = _kubectl(plane, namespace)
         _show(kubectl, "create", "secret", "generic", "lake", "--from-literal=aws_access_key_id=x")
         _show(kubectl, "apply", "-f", str(MANIFEST))

@@ -190,9 +190,9 @@ def _stop(head: PlayedHead, job_id: str) -> Answer:
 
 
 def _progress(head: PlayedHead) -> Answer:
-    """Of the job that began last, while its driver or what it left is there."""
-    begun = [job for job in head.jobs.values() if job.status() != "PENDING"]
-    return Answer(200, begun[-1].progress()) if begun else Answer(503, "the run has not begun")
+    """Of the job that was submitted last, while its driver is there."""
+    said = [job.progress() for job in head.jobs.values() if job.status() == "RUNNING"]
+    return Answer(200, said[-1]) if said and said[-1] else Answer(503, "no driver answers")
 
 
 def _heard(head: PlayedHead, request: web.BaseRequest, body: str, answer: Answer) -> Request:

@@ -9,6 +9,7 @@ Instructions are separated by `;`. One without `pod` is for the Ray job, one wit
 | seconds | job | how long it is RUNNING, after a second of PENDING |
 | end | job | SUCCEEDED, FAILED or STOPPED; several by `/`, one for each submission |
 | rows | job | rows that GET /progress counts up to |
+| lingers | job | seconds that our driver stays for its outcome to be read; 0: no GET /progress |
 | refuse | job | seconds from the first POST on in which submissions are answered 500 |
 | pod | pod | one of the faults below |
 | group | pod | `head`, `worker` (any), or the name of a worker group; without it every pod |
@@ -50,7 +51,7 @@ FAULTS = (
     "Lost",
     "Ends",
 )
-_IN_COMMAND = re.compile(r"--(seconds|end|rows|refuse)[ =](\S+)")
+_IN_COMMAND = re.compile(r"--(seconds|end|rows|lingers|refuse)[ =](\S+)")
 
 
 class WrongPlay(ValueError):
@@ -64,6 +65,7 @@ class JobPlay:
     seconds: float = 3.0
     ends: tuple[str, ...] = ("SUCCEEDED",)
     rows: int = 1000
+    lingers: float = 0.0
     refuse: float = 0.0
     text: str = ""
 
@@ -146,13 +148,14 @@ def _number(text: str) -> float:
 
 
 def _job_play(pairs: dict[str, str], text: str) -> JobPlay:
-    if unknown := pairs.keys() - {"seconds", "end", "rows", "refuse"}:
+    if unknown := pairs.keys() - {"seconds", "end", "rows", "lingers", "refuse"}:
         raise WrongPlay(f"{text!r}: a job has no {', '.join(sorted(unknown))}")
     usual = JobPlay()
     return JobPlay(
         seconds=_number(pairs.get("seconds", str(usual.seconds))),
         ends=tuple(pairs["end"].split("/")) if "end" in pairs else usual.ends,
         rows=int(pairs.get("rows", usual.rows)),
+        lingers=_number(pairs.get("lingers", "0")),
         refuse=_number(pairs.get("refuse", "0")),
         text=text,
     )
