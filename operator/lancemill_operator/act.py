@@ -19,7 +19,8 @@ from lancemill_operator.actions import Action, Apply, Create, Delete, Emit
 from lancemill_operator.api import AlreadyExists, Api, ApiError, Conflict, NotFound
 from lancemill_operator.facts import Identity
 from lancemill_operator.kinds import Body, Kind
-from lancemill_operator.store import Object, Store
+from lancemill_operator.picture import Picture
+from lancemill_operator.store import Object
 
 LONGEST_NOTE = 1024
 """Characters of an Event's note that the API server takes."""
@@ -32,9 +33,9 @@ class NameTaken(Exception):
 class Hand:
     """Carries out what was decided for one object at a time."""
 
-    def __init__(self, api: Api, store: Store) -> None:
+    def __init__(self, api: Api, picture: Picture) -> None:
         self._api = api
-        self._store = store
+        self._picture = picture
         self._instance = f"{names.MANAGER}-{os.environ.get('HOSTNAME') or socket.gethostname()}"[
             :128
         ]
@@ -58,9 +59,9 @@ class Hand:
         try:
             written = await self._api.apply(kind, owner.namespace, body, "status")
         except Conflict:
-            self._store.distrust(kind, owner.namespace, owner.name)
+            self._picture.store.distrust(kind, owner.namespace, owner.name)
             raise
-        return self._store.wrote(kind, written)
+        return self._picture.wrote(kind, written)
 
     async def perform(
         self, kind: Kind, owner: Identity, actions: Iterable[Action], now: datetime
@@ -84,7 +85,7 @@ class Hand:
         except AlreadyExists:
             made = await self._ours(kind, owner, body["metadata"]["name"])
         if kind in kinds.WATCHED:
-            self._store.wrote(kind, made)
+            self._picture.wrote(kind, made)
 
     async def _ours(self, kind: Kind, owner: Identity, name: str) -> Object:
         """The object that has the name already. Raises NameTaken where another one owns it."""
@@ -103,14 +104,19 @@ class Hand:
     async def _delete(self, owner: Identity, action: Delete) -> None:
         kind = kinds.of(action.api_version, action.kind)
         try:
-            await self._api.delete(kind, owner.namespace, action.name, action.uid)
+            left = await self._api.delete(kind, owner.namespace, action.name, action.uid)
         except NotFound:
-            if kind in kinds.WATCHED:
-                self._store.lost(kind, owner.namespace, action.name, action.uid)
+            left = {}
         except Conflict:
             if not action.uid:
                 raise
-            # The precondition failed: the object of that uid is gone, another has its name.
+            left = {}  # the object of that uid is gone, another has its name
+        if kind not in kinds.WATCHED:
+            return
+        if left.get("kind") == kind.name:
+            self._picture.wrote(kind, left)
+        else:
+            self._picture.gone(kind, owner.namespace, action.name, action.uid)
 
     async def _emit(self, kind: Kind, owner: Identity, event: Emit, now: datetime) -> None:
         """Tell it. An Event that cannot be told stops nothing: it is news, not state."""

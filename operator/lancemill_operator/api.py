@@ -176,12 +176,15 @@ class Api:
             "update", kind, "PUT", kind.path(namespace, name), {"fieldManager": names.MANAGER}, body
         )
 
-    async def delete(self, kind: Kind, namespace: str | None, name: str, uid: str = "") -> None:
-        """Delete the object, of that uid only where one is given. Raises NotFound."""
+    async def delete(self, kind: Kind, namespace: str | None, name: str, uid: str = "") -> Object:
+        """Delete the object, of that uid only where one is given. Raises NotFound.
+
+        The object is given back where it takes time to go, else a Status.
+        """
         options: Object = {"propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}
-        await self._json("delete", kind, "DELETE", kind.path(namespace, name), {}, options)
+        return await self._json("delete", kind, "DELETE", kind.path(namespace, name), {}, options)
 
     async def read(self, path: str, verb: str, kind: str, limit: int, seconds: float) -> bytes:
         """The first `limit` bytes of whatever lies at `path` of the server."""

@@ -179,9 +179,9 @@ class Operator:
         )
         return Reconciler(
             api=self.api,
-            store=self.store,
+            picture=self.picture,
             world=World(self.api, self.store, preflight, self.poller),
-            hand=Hand(self.api, self.store),
+            hand=Hand(self.api, self.picture),
             metrics=self.metrics,
             log=self.log,
             defaults=settings.defaults,

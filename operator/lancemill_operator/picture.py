@@ -17,7 +17,7 @@ from lancemill_operator.kinds import DATASET, JOB, PIPELINE, RAY_JOB, WATCHED, B
 from lancemill_operator.logs import Log
 from lancemill_operator.metrics import Metrics
 from lancemill_operator.queue import WorkQueue
-from lancemill_operator.store import Place, Store
+from lancemill_operator.store import Object, Place, Store
 
 SELECTORS: dict[Kind, str] = {
     RAY_JOB: f"{names.MANAGED_BY}={names.MANAGER}",
@@ -45,7 +45,27 @@ class Picture:
         """An object is gone."""
         metadata = body["metadata"]
         place = metadata.get("namespace", ""), metadata["name"]
-        before = self.store.lost(kind, *place, metadata.get("uid", ""))
+        self.gone(kind, *place, metadata.get("uid", ""))
+
+    def wrote(self, kind: Kind, body: Body) -> Object:
+        """The API server answered us with the object so; gives what is kept of it.
+
+        Others whom that concerns are told here: the watch will bring them no news of it. The
+        object itself is in the hands of whoever wrote.
+        """
+        metadata = body["metadata"]
+        place = metadata.get("namespace", ""), metadata["name"]
+        before = self.store.get(kind, *place)
+        slim = self.store.wrote(kind, body)
+        if kind in (PIPELINE, DATASET):
+            for key in concerned(kind, before, self.store.get(kind, *place), self.store):
+                if key != Key(kind, *place):
+                    self.queue.add(key)
+        return slim
+
+    def gone(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """The API server answered us that there is no such object."""
+        before = self.store.lost(kind, namespace, name, uid)
         if before is not None:
             self._tell(kind, before, None)
 

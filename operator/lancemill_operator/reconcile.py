@@ -27,7 +27,8 @@ from lancemill_operator.logs import Log
 from lancemill_operator.manifests.defaults import Defaults
 from lancemill_operator.metrics import Metrics
 from lancemill_operator.parse import documents
-from lancemill_operator.store import Object, Store
+from lancemill_operator.picture import Picture
+from lancemill_operator.store import Object
 from lancemill_operator.world import World
 
 FactsT = TypeVar("FactsT", PipelineFacts, DatasetFacts)
@@ -64,7 +65,7 @@ class Reconciler:
         self,
         *,
         api: Api,
-        store: Store,
+        picture: Picture,
         world: World,
         hand: Hand,
         metrics: Metrics,
@@ -76,7 +77,7 @@ class Reconciler:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._api = api
-        self._store = store
+        self._picture = picture
         self._hand = hand
         self._metrics = metrics
         self._log = log
@@ -91,7 +92,7 @@ class Reconciler:
 
         Raises Conflict or Stale where it changed meanwhile, other ApiErrors as they come.
         """
-        body = self._store.get(key.kind, key.namespace, key.name)
+        body = self._picture.store.get(key.kind, key.namespace, key.name)
         if body is None:
             self._forget(key)
             return None
@@ -138,7 +139,7 @@ class Reconciler:
         try:
             written = await self._hand.write_status(key.kind, facts.identity, status)
         except NotFound:
-            self._store.lost(key.kind, key.namespace, key.name, facts.identity.uid)
+            self._picture.gone(key.kind, key.namespace, key.name, facts.identity.uid)
             raise Stale("it was deleted") from None
         self._count_ends(key, body, written)
         return written
@@ -148,10 +149,10 @@ class Reconciler:
         try:
             live = await self._api.get(key.kind, key.namespace, key.name)
         except NotFound:
-            self._store.lost(key.kind, key.namespace, key.name, body["metadata"].get("uid", ""))
+            self._picture.gone(key.kind, key.namespace, key.name, body["metadata"].get("uid", ""))
             raise Stale("it was deleted") from None
         if live["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
-            self._store.wrote(key.kind, live)
+            self._picture.wrote(key.kind, live)
             raise Stale("it was changed")
 
     def _forget(self, key: Key) -> None:

@@ -17,7 +17,7 @@ from kube.faults import refuse
 from kube.rest import resource
 from lancemill_operator.api import Api, ApiError, Forbidden, Unreachable, configure
 from lancemill_operator.keys import Key
-from lancemill_operator.kinds import JOB, NODE, PIPELINE
+from lancemill_operator.kinds import DATASET, JOB, NODE, PIPELINE
 from lancemill_operator.metrics import Metrics
 from lancemill_operator.picture import Picture, Resync
 from lancemill_operator.queue import WorkQueue
@@ -206,5 +206,31 @@ def test_who_is_stuck_is_dead_too(control_plane: ControlPlane, namespace: str) -
             dog = Watchdog(here.api, Ages((PIPELINE,)), namespace, 0.1, lambda: "stuck")
             async with asyncio.timeout(60):
                 assert await dog.run() == "stuck"
+
+    asyncio.run(play())
+
+
+def test_what_we_write_is_told_to_those_whom_it_concerns() -> None:
+    def dataset(version: str, ready: str) -> Object:
+        metadata = {"name": "lake", "namespace": "n", "uid": "d", "resourceVersion": version}
+        return {
+            "metadata": metadata,
+            "status": {"conditions": [{"type": "Ready", "status": ready}]},
+        }
+
+    async def play() -> None:
+        picture = Picture(Store(), WorkQueue[Key]())
+        spec = {"sink": {"lance": {"dataset": "lake"}}}
+        metadata = {"name": "cats", "namespace": "n", "uid": "p", "resourceVersion": "1"}
+        picture.saw(PIPELINE, {"metadata": metadata, "spec": spec})
+        picture.saw(DATASET, dataset("2", "Unknown"))
+        while picture.queue.depth:
+            key = await picture.queue.get()
+            assert key is not None
+            picture.queue.done(key)
+        picture.wrote(DATASET, dataset("3", "True"))
+        assert await picture.queue.get() == Key(PIPELINE, "n", "cats")
+        assert picture.queue.depth == 0, "not the dataset itself"
+        picture.queue.close()
 
     asyncio.run(play())

@@ -139,6 +139,45 @@ def test_a_pipeline_becomes_a_rayjob_and_its_end_is_told(
 
 
 @pytest.mark.usefixtures("controllers", "kuberay_crds")
+def test_a_pipeline_waits_for_its_dataset_and_its_commit_is_seen_there(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    rest = control_plane.rest()
+    sink = {"lance": {"dataset": "lake"}}
+    datasets = resource(API, "lancedatasets", namespace)
+
+    def life() -> None:
+        with operator(control_plane, tmp_path, namespaces=(namespace,)):
+            rest.create(
+                pipelines(namespace),
+                {**PIPELINE_BODY, "spec": {**PIPELINE_BODY["spec"], "sink": sink}},
+            )
+            until(
+                "it waits for the dataset",
+                lambda: "lake" in condition(rest, namespace, "Reconciling").get("message", ""),
+            )
+            rest.create(
+                datasets,
+                {
+                    "apiVersion": API,
+                    "kind": "LanceDataset",
+                    "metadata": {"name": "lake"},
+                    "spec": {"uri": "s3://lake/cats.lance"},
+                },
+            )
+            until("succeeded", lambda: phase(rest, namespace) == "Succeeded")
+            jobs = resource("batch/v1", "jobs", namespace)
+            made = {one["metadata"]["uid"] for one in rest.get(jobs)["items"]}
+            until(
+                "the dataset was looked at again after the commit",
+                lambda: (rest.get(f"{datasets}/lake")["status"].get("probeToken") or "") == "1/3",
+            )
+            assert len(made) >= 2
+
+    asyncio.run(played(control_plane, life))
+
+
+@pytest.mark.usefixtures("controllers", "kuberay_crds")
 def test_killed_and_started_again_it_goes_on_where_it_was(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
@@ -278,9 +317,11 @@ async def played(plane: ControlPlane, life: Callable[[], None]) -> None:
 
 
 def _settled(pod: Object) -> Ending:
-    """A probe's pod that finds the run committed."""
+    """A probe's pod that finds the run committed, or the dataset well."""
     container = pod["spec"]["containers"][0]
     words = [*container.get("command", ()), *container.get("args", ())]
-    run = words[words.index("--run-id") + 1] if "--run-id" in words else ""
-    answer = {"run": run, "verdict": "Committed", "rows": 10, "datasetVersion": 3}
+    answer: Object = {"ok": True, "exists": True, "version": 3, "rows": 10}
+    if "--run-id" in words:
+        run = words[words.index("--run-id") + 1]
+        answer = {"run": run, "verdict": "Committed", "rows": 10, "datasetVersion": 3}
     return Ending(exit=0, message=json.dumps(answer))

@@ -23,8 +23,10 @@ from lancemill_operator.keys import Key
 from lancemill_operator.kinds import CONFIG_MAP, PIPELINE, SECRET
 from lancemill_operator.manifests.defaults import Defaults
 from lancemill_operator.metrics import Metrics
+from lancemill_operator.picture import Picture
 from lancemill_operator.preflight import Preflight
 from lancemill_operator.progress import ByProxy, Poller
+from lancemill_operator.queue import WorkQueue
 from lancemill_operator.reconcile import NeverContent, Reconciler, Stale
 from lancemill_operator.store import Store
 from lancemill_operator.world import World
@@ -118,11 +120,12 @@ async def bench(plane: ControlPlane, namespace: str) -> AsyncIterator[Bench]:
     metrics, store, script = Metrics(), Store(), Script(Decision(PipelineStatus()))
     api = Api(await configure(str(plane.kubeconfig())), metrics)
     poller = Poller(ByProxy(api, 8787, 2.0), 5.0)
+    picture = Picture(store, WorkQueue())
     reconciler = Reconciler(
         api=api,
-        store=store,
+        picture=picture,
         world=World(api, store, Preflight(api, Defaults()), poller),
-        hand=Hand(api, store),
+        hand=Hand(api, picture),
         metrics=metrics,
         log=structlog.get_logger(),
         defaults=Defaults(),
