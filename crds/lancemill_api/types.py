@@ -34,7 +34,7 @@ MOST_NESTING = 8
 _SIZES = "[1-9][0-9]{0,8}(?: *, *[1-9][0-9]{0,8})*"
 OUTLINE = (
     rf"^ *(?:{'|'.join(SCALARS)}|(?:{'|'.join(NUMBERS)})\[ *{_SIZES} *\]"
-    rf"|timestamp(?:\[ *(?:{'|'.join(UNITS)}) *(?:,[A-Za-z0-9_+/: -]*)?\])?"
+    rf"|timestamp(?:\[ *(?:{'|'.join(UNITS)}) *(?:, *[A-Za-z0-9_+/:-]* *)?\])?"
     r"|list<.+>|struct<.+>) *$"
 )
 """What a regular expression can say of the grammar: all of it but what stands in brackets <>. For
@@ -104,7 +104,7 @@ Type = Scalar | Timestamp | Tensor | ListOf | Struct
 
 def parse(text: str, depth: int = 0) -> Type:
     """The type that `text` writes; raises UnknownType."""
-    text = text.strip()
+    text = text.strip(" ")  # an API server's pattern knows no other blanks
     if depth > MOST_NESTING:
         raise UnknownType(f"is nested deeper than {MOST_NESTING} levels")
     if text in SCALARS:
@@ -123,7 +123,7 @@ def parse(text: str, depth: int = 0) -> Type:
 def _timestamp(text: str, inside: str | None) -> Timestamp:
     if inside is None:
         return Timestamp()
-    unit, _, zone = (part.strip() for part in inside.partition(","))
+    unit, _, zone = (part.strip(" ") for part in inside.partition(","))
     if unit not in UNITS or not re.fullmatch(r"[A-Za-z0-9_+\-/:]*", zone):
         raise UnknownType(
             f"is '{text}', expected timestamp[unit] or timestamp[unit, zone] "
@@ -135,7 +135,7 @@ def _timestamp(text: str, inside: str | None) -> Timestamp:
 def _tensor(text: str, item: str, inside: str) -> Tensor:
     if item not in NUMBERS:
         raise UnknownType(f"is '{text}', expected a number before the [, one of {_all(NUMBERS)}")
-    sizes = [size.strip() for size in inside.split(",")]
+    sizes = [size.strip(" ") for size in inside.split(",")]
     if not all(re.fullmatch(r"[1-9][0-9]{0,8}", size) for size in sizes):
         raise UnknownType(f"is '{text}', expected sizes of 1 or more, as in {item}[224,224,3]")
     return Tensor(Scalar(item), tuple(map(int, sizes)))

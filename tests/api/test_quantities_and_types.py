@@ -82,6 +82,13 @@ def test_a_type_that_is_written_and_read_again_is_the_same(text: str) -> None:
     assert re.search(types.OUTLINE, str(kind)), "an API server would refuse it"
 
 
+@pytest.mark.parametrize("text", ["timestamp[ms, a b]", "timestamp[ h ]", "\tint8", "int8[ \t2]"])
+def test_what_is_no_type_is_none_for_an_api_server_either(text: str) -> None:
+    assert not re.search(types.OUTLINE, text)
+    with pytest.raises(types.UnknownType):
+        types.parse(text)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

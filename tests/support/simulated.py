@@ -155,6 +155,7 @@ class Simulated:
         """The world as it is."""
         current = self.status.current_run
         frozen = self.maps.get(names.config_map("cats", current.id)) if current else None
+        pipeline, mistakes = self.read()
         return PipelineFacts(
             identity=Identity(
                 namespace="ns",
@@ -164,8 +165,9 @@ class Simulated:
                 created=START,
                 annotations=dict(self.annotations),
             ),
-            pipeline=_read(json.dumps(self.manifest)),
+            pipeline=pipeline,
             document=self.manifest,
+            mistakes=mistakes,
             status=self.status,
             rayjobs=tuple(job.view for job in self.jobs.values()),
             datasets=dict(self.datasets),
@@ -178,6 +180,10 @@ class Simulated:
             last_word=self.last_word if Want.PROGRESS in looked else None,
             probes=tuple(self.probes.values()) if Want.PROBES in looked else None,
         )
+
+    def read(self) -> tuple[MultimodalPipeline | None, tuple[str, ...]]:
+        """The manifest as the models take it, or what is wrong with it."""
+        return _read(json.dumps(self.manifest)), ()
 
     def _pods(self) -> tuple[PodSummary, ...]:
         return tuple(
