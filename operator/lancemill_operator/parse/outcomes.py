@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from lancemill_api.status import Progress
 from lancemill_operator.facts import Outcome, Verdict
+from lancemill_operator.parse.redaction import redacted_json
 
 LONGEST_MESSAGE = 4096
 
@@ -32,7 +33,7 @@ class Spoken:
 
 def spoken(answer: bytes) -> Spoken | None:
     """What the driver said; None where that is no answer at all."""
-    said = json_of(answer)
+    said = redacted_json(json_of(answer))
     if not isinstance(said, dict) or not isinstance(said.get("run"), str):
         return None
     run, attempt = said["run"], _count(said.get("attempt"))

@@ -11,6 +11,7 @@ from lancemill_operator.kinds import Body
 from lancemill_operator.parse.outcomes import json_of
 from lancemill_operator.parse.pods import problem, termination_message
 from lancemill_operator.parse.rayjobs import conditions_of, moment, text, told
+from lancemill_operator.parse.redaction import redacted, redacted_json
 
 
 def has_finished(job: Body) -> bool:
@@ -45,7 +46,7 @@ def _end(job: Body) -> Mapping[str, Any]:
 
 def _answer(pod: Body) -> Mapping[str, Any] | None:
     """The object that the pod left; None where it left something else or nothing."""
-    said = json_of(termination_message(pod.get("status") or {}))
+    said = redacted_json(json_of(termination_message(pod.get("status") or {})))
     return said if isinstance(said, dict) else None
 
 
@@ -55,7 +56,7 @@ def _problem(job: Body, pods: Sequence[Body]) -> str:
         status = pod.get("status") or {}
         said = termination_message(status)
         if said:
-            return _last_line(said)
+            return _last_line(redacted(said))
         if found := problem(status):
             return found
     end = _end(job)

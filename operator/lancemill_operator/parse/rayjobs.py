@@ -14,6 +14,7 @@ from typing import Any
 from lancemill_operator import names, times
 from lancemill_operator.facts import Deployment, RayJobView
 from lancemill_operator.kinds import Body
+from lancemill_operator.parse.redaction import redacted
 
 _ON_ITS_WAY = frozenset({"", "Unknown", "HeadPodNotFound", "ContainerCreating", "PodInitializing"})
 """What HeadPodReady says of every head at first (all recordings)."""
@@ -34,7 +35,7 @@ def view(body: Body) -> RayJobView:
         deployment=deployment,
         job_status=text(status.get("jobStatus")),
         reason=text(status.get("reason")),
-        message=text(status.get("message")),
+        message=redacted(text(status.get("message"))),
         cluster=text(status.get("rayClusterName")),
         created=moment(metadata.get("creationTimestamp")),
         ended=moment(status.get("endTime")),
@@ -71,8 +72,8 @@ def _replica_failure(condition: Mapping[str, Any] | None) -> str:
 
 
 def told(reason: str, message: str) -> str:
-    """Reason and message in one line."""
-    line = " ".join(message.split())
+    """Reason and message in one line, without what looks like a credential."""
+    line = " ".join(redacted(message).split())
     return f"{reason}: {line}" if reason and line and line != reason else reason or line
 
 
