@@ -247,10 +247,10 @@ def rayjob(**head: Any) -> Object:
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayJob",
-        "metadata": {"name": "job", "annotations": {ANNOTATION: "seconds=60,rows=600"}},
+        "metadata": {"name": "job", "annotations": {ANNOTATION: "seconds=60,rows=600,lingers=5"}},
         "spec": {
             "submissionMode": "HTTPMode",
-            "entrypoint": "lancemill run --frozen /run/spec.json",
+            "entrypoint": "lancemill run /etc/lancemill/run.json --run-id r1 --epoch 2",
             "shutdownAfterJobFinishes": True,
             "rayClusterSpec": {
                 "rayVersion": "2.56.1",
@@ -287,16 +287,16 @@ def test_the_head_of_a_running_job_tells_its_progress(
         ports = [
             {"name": "dashboard", "containerPort": 8265},
             {"name": "gcs-server", "containerPort": 6379},
-            {"name": "progress", "containerPort": 8476},
+            {"name": "lancemill", "containerPort": 8476},
         ]
         kubeconfig = str(control_plane.kubeconfig())
         async with bench(control_plane, namespace) as here, running(kubeconfig, QUICK):
             await here.client.create(kube.RAY_JOB, rayjob(ports=ports), namespace)
             await _until_running(here)
             found = await _progress(here, 8476)
-            assert found["rowsTotal"] == 600
-            assert 0 <= found["rowsDone"] <= 600
-            assert "result" not in found
+            assert (found["run"], found["attempt"]) == ("r1", 2)
+            assert found["outcome"] is None
+            assert 0 <= found["progress"]["rowsDone"] < found["progress"]["rowsTotal"] == 600
 
     play(work())
 

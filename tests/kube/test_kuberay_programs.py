@@ -51,7 +51,7 @@ def rayjob(name: str) -> dict[str, object]:
         "metadata": {"name": name, "annotations": {ANNOTATION: "seconds=500ms"}},
         "spec": {
             "submissionMode": "HTTPMode",
-            "entrypoint": "lancemill run --frozen /run/spec.json",
+            "entrypoint": "lancemill run /etc/lancemill/run.json --run-id r1 --epoch 2",
             "shutdownAfterJobFinishes": True,
             "rayClusterSpec": {
                 "rayVersion": "2.56.1",

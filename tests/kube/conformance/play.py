@@ -50,7 +50,7 @@ async def compare(kubeconfig: str, folder: Path, wanted: Scenarios) -> Report:
 
     async with (
         await Client.of(kubeconfig, _TESTER) as client,
-        played_nodes(kubeconfig, timing=Timing.slow(), heard=asked, patient=True) as nodes,
+        played_nodes(kubeconfig, timing=Timing.patient(), heard=asked, patient=True) as nodes,
         _operators(kubeconfig, nodes, wanted.status_check_timeout) as operators,
         _recording(client) as recorder,
     ):

@@ -22,7 +22,7 @@ from kube.fake_nodes import FakeNodes
 
 Object = dict[str, Any]
 
-SIDE_BY_SIDE = 10
+SIDE_BY_SIDE = 14
 LONGEST = 150.0
 LOOK = 0.02
 SETTLE = 1.2  # for the events that an end sets off
