@@ -50,7 +50,7 @@ class Picture:
     def wrote(self, kind: Kind, body: Body) -> Object:
         """The API server answered us with the object so; gives what is kept of it.
 
-        Others whom that concerns are told here: the watch will bring them no news of it. The
+        Others whom that concerns are told at once, and again when the watch has come that far. The
         object itself is in the hands of whoever wrote.
         """
         metadata = body["metadata"]

@@ -116,9 +116,14 @@ def test_a_pipeline_becomes_a_rayjob_and_its_end_is_told(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     rest = control_plane.rest()
+    play = {"test.lancemill.dev/play": "seconds=2,lingers=60"}
+    rest.merge(resource("v1", "namespaces", None, namespace), {"metadata": {"annotations": play}})
 
     def life() -> None:
-        with operator(control_plane, tmp_path, namespaces=(namespace,)) as process:
+        defaults = {"progress_seconds": 1}
+        with operator(
+            control_plane, tmp_path, namespaces=(namespace,), defaults=defaults
+        ) as process:
             rest.create(pipelines(namespace), PIPELINE_BODY)
             until("succeeded", lambda: phase(rest, namespace) == "Succeeded")
             assert condition(rest, namespace, "Ready")["status"] == "True"
@@ -127,6 +132,9 @@ def test_a_pipeline_becomes_a_rayjob_and_its_end_is_told(
             assert (last["result"], last["attempts"]) == ("Succeeded", 1)
             jobs = rest.get(resource("ray.io/v1", "rayjobs", namespace))["items"]
             assert len(jobs) == 1
+            assert last["rows"] > 0, "as its driver said"
+            assert rest.get(resource("batch/v1", "jobs", namespace))["items"] == []
+            assert process.total("lancemill_operator_progress_polls_total", result="answered") > 0
             assert process.total("lancemill_runs_total", namespace=namespace) == 1
             assert process.total("lancemill_operator_reconcile_errors_total") == 0
             rest.delete(pipelines(namespace, "cats"))
