@@ -4,46 +4,67 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
-from kube.control_plane import control_plane
-from kube.crash import matrix
+from kube.control_plane import ControlPlane, control_plane
+from kube.crash.api_faults import api_faults
 from kube.crash.lives import LIVES
-from kube.crash.matrix import DEATHS, Case, Reference, Result
+from kube.crash.matrix import Case, Reference, Result, all_led, deaths, references
+from kube.crash.pictures import pictures
 from kube.crash.theatre import theatre
+
+FAULTY = ("fails-once", "follows-a-dataset")
+"""Lives that make every kind of call between them."""
+AT_ONCE = 16
+PARTS = ("deaths", "pictures", "faults")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="kube.crash", description="The crash matrix.")
-    parser.add_argument("--lives", nargs="*", default=list(LIVES), choices=list(LIVES))
-    parser.add_argument("--modes", nargs="*", default=list(DEATHS))
-    parser.add_argument("--at-once", type=int, default=16)
-    parser.add_argument("--only", default="", help="cases whose text holds this")
-    parser.add_argument("--show", action="store_true", help="the references, and no cases")
-    given = parser.parse_args()
+    given = _parser().parse_args()
+    logging.basicConfig(level=logging.CRITICAL)
     with control_plane() as plane, asyncio.Runner() as runner:
-        return runner.run(_matrix(plane, given))
+        return runner.run(_led(plane, given))
 
 
-async def _matrix(plane, given) -> int:  # type: ignore[no-untyped-def]
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kube.crash", description="The crash matrix.")
+    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--lives", nargs="*", default=list(LIVES), choices=list(LIVES))
+    parser.add_argument("--only", default="", help="cases whose text holds this")
+    parser.add_argument("--at-once", type=int, default=AT_ONCE)
+    parser.add_argument("--show", action="store_true", help="the references, and no cases")
+    return parser
+
+
+async def _led(plane: ControlPlane, given: argparse.Namespace) -> int:
     began = time.monotonic()
     async with theatre(plane) as found:
-        references = await matrix.references(found, [LIVES[name] for name in given.lives])
-        for one in references.values():
+        known = await references(found, [LIVES[name] for name in given.lives])
+        for one in known.values():
             _show(one, given.show)
-        if given.show:
-            return 0
-        cases = [
-            case
-            for one in references.values()
-            for case in matrix.deaths(one, given.modes)
-            if given.only in str(case)
-        ]
-        results = await matrix.all_led(found, cases, references, given.at_once, _told)
-    _table(results, time.monotonic() - began)
+        cases = [] if given.show else _cases(known.values(), given)
+        told = Told(len(cases))
+        results = await all_led(found, cases, known, given.at_once, told.of)
+    _table(results)
+    _sum(results, time.monotonic() - began)
     return 0 if all(result.passed for result in results) else 1
+
+
+def _cases(known: Iterable[Reference], given: argparse.Namespace) -> list[Case]:
+    makers: dict[str, Callable[[Reference], list[Case]]] = {
+        "deaths": deaths,
+        "pictures": pictures,
+        "faults": lambda one: api_faults(one) if one.life.name in FAULTY else [],
+    }
+    found = [case for part in given.parts for one in known for case in makers[part](one)]
+    # Those that wait long without doing anything begin first.
+    found.sort(key=lambda case: -case.patience)
+    return [case for case in found if given.only in str(case)]
 
 
 def _show(reference: Reference, everything: bool) -> None:
@@ -56,29 +77,45 @@ def _show(reference: Reference, everything: bool) -> None:
                 print(f"        {line}")
 
 
-def _told(result: Result) -> None:
-    if result.problems or not result.met:
-        said = "not met" if result.passed else "FAILED"
-        print(f"{said} {result.case} ({result.seconds:.1f} s)", flush=True)
-        for problem in result.problems[:40]:
-            print(f"    {problem}", flush=True)
+@dataclass
+class Told:
+    """What is said while it goes on: what went wrong at once, the rest in numbers."""
+
+    cases: int
+    began: float = field(default_factory=time.monotonic)
+    done: int = 0
+
+    def of(self, result: Result) -> None:
+        self.done += 1
+        if result.problems or not result.met:
+            said = "not met" if result.passed else "FAILED"
+            print(f"{said} {result.case} ({result.seconds:.1f} s)", flush=True)
+            for problem in result.problems[:40]:
+                print(f"    {problem}", flush=True)
+        if not self.done % 50:
+            spent = time.monotonic() - self.began
+            print(f"{self.done} of {self.cases} cases, {spent:.0f} s", flush=True)
 
 
-def _table(results: list[Result], seconds: float) -> None:
+def _table(results: list[Result]) -> None:
+    """Scenario by mode: passed of all."""
     modes = list(dict.fromkeys(result.case.mode for result in results))
-    counts = Counter((r.case.life.name, r.case.mode, r.passed) for r in results)
-    print(f"{'':24}" + "".join(f"{mode:>16}" for mode in modes))
-    for name in dict.fromkeys(result.case.life.name for result in results):
-        cells = [
-            f"{counts[name, mode, True]}/{counts[name, mode, True] + counts[name, mode, False]}"
-            for mode in modes
-        ]
-        print(f"{name:24}" + "".join(f"{cell:>16}" for cell in cells))
+    lives = list(dict.fromkeys(result.case.life.name for result in results))
+    all_of = Counter((one.case.life.name, one.case.mode) for one in results)
+    passed = Counter((one.case.life.name, one.case.mode) for one in results if one.passed)
+    for mode in modes:
+        print(f"{mode}:")
+        for life in lives:
+            if of := all_of[life, mode]:
+                print(f"    {life:24}{passed[life, mode]:>5} of {of}")
+
+
+def _sum(results: list[Result], seconds: float) -> None:
     passed = sum(result.passed for result in results)
-    unmet = sum(not result.met for result in results)
     print(
-        f"{len(results)} cases, {passed} passed, {len(results) - passed} failed, {unmet} not met; "
-        f"{sum(r.resyncs for r in results)} resyncs, {seconds:.0f} s"
+        f"{len(results)} cases, {passed} passed, {len(results) - passed} failed, "
+        f"{sum(not result.met for result in results)} not met; "
+        f"{sum(result.resyncs for result in results)} resyncs, {seconds:.0f} s"
     )
 
 

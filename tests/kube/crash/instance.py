@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
-import aiohttp
 import structlog
 
-from kube.control_plane import ControlPlane
-from kube.crash.clock import Clock, Diary
+from kube.crash.clock import Diary
 from kube.crash.door import Door
+from kube.crash.stage import Stage
 from lancemill_operator.api import configure
 from lancemill_operator.logs import Log
 from lancemill_operator.main import Operator
@@ -40,7 +40,7 @@ QUICK: dict[str, Any] = {
 def quiet(lines: list[dict[str, Any]]) -> Log:
     """A logger that keeps its lines to itself."""
 
-    def keep(_: Any, level: str, event: dict[str, Any]) -> Any:
+    def keep(_: Any, level: str, event: MutableMapping[str, Any]) -> NoReturn:
         lines.append({"level": level, **event})
         raise structlog.DropEvent
 
@@ -61,31 +61,6 @@ class Instance:
     killed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[str] | None = None
 
-    @classmethod
-    async def started(
-        cls,
-        plane: ControlPlane,
-        session: aiohttp.ClientSession,
-        namespace: str,
-        door: Door,
-        clock: Clock,
-        lines: list[dict[str, Any]],
-        settings: dict[str, Any],
-    ) -> Instance:
-        diary = Diary(clock)
-        kubeconfig = str(plane.kubeconfig(server=door.proxy.url, namespace=namespace))
-        made = Settings(**{**QUICK, **settings}, kubeconfig=kubeconfig, namespaces=(namespace,))
-        operator = Operator(
-            made,
-            await configure(kubeconfig),
-            decide_pipeline=diary.pipelines,
-            decide_dataset=diary.datasets,
-            log=quiet(lines),
-        )
-        instance = cls(door, operator, diary)
-        instance.task = asyncio.create_task(operator.run(instance.stop))
-        return instance
-
     def kill(self) -> None:
         """As SIGKILL, for all that can be seen from outside."""
         self.door.shut()
@@ -105,6 +80,10 @@ class Instance:
             killed.cancel()
         return "killed" if self.killed.is_set() else self.task.result() or "stopped"
 
+    async def resync(self) -> None:
+        if self.operator.listed:
+            await self.operator.resync.once()
+
     async def bury(self) -> None:
         """Take down what is left of it. It cannot reach anybody any more."""
         self.door.shut()
@@ -113,3 +92,20 @@ class Instance:
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await self.task
         await self.door.close()
+
+
+async def in_this_process(stage: Stage, door: Door, settings: Mapping[str, Any]) -> Instance:
+    """An operator of the stage, started."""
+    diary = Diary(stage.clock)
+    plane = stage.theatre.plane
+    kubeconfig = str(plane.kubeconfig(server=door.proxy.url, namespace=stage.namespace))
+    operator = Operator(
+        Settings(**{**QUICK, **settings}, kubeconfig=kubeconfig, namespaces=(stage.namespace,)),
+        await configure(kubeconfig),
+        decide_pipeline=diary.pipelines,
+        decide_dataset=diary.datasets,
+        log=quiet(stage.log),
+    )
+    instance = Instance(door, operator, diary)
+    instance.task = asyncio.create_task(operator.run(instance.stop))
+    return instance

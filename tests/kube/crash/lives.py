@@ -217,7 +217,9 @@ async def _runs(stage: Stage, number: int) -> None:
 async def _gone(stage: Stage) -> None:
     await stage.delete()
     await stage.until("it is gone", lambda: stage.pipeline() is None)
-    await stage.until("its RayJob is gone", lambda: not stage.theatre.objects(RAY_JOB, stage.namespace))
+    await stage.until(
+        "its RayJob is gone", lambda: not stage.theatre.objects(RAY_JOB, stage.namespace)
+    )
 
 
 LEADS: dict[str, Lead] = {

@@ -6,16 +6,15 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from kube.calls import Call
 from kube.client import NAMESPACE, RAY_JOB, SERVICE_ACCOUNT, Kind, quietly
 from kube.crash.clock import Clock
 from kube.crash.door import Door
-from kube.crash.instance import Instance
 from kube.crash.theatre import DATASET, PIPELINE, Object, Theatre
 from kube.fault_proxy import Rule
 from kube.plays import JobPlay
@@ -31,11 +30,36 @@ class NotSoon(Exception):
     """What a life waits for has not come."""
 
 
+class Actor(Protocol):
+    """An operator at work, behind a door of its own."""
+
+    def kill(self) -> None:
+        """Nothing that it has not done yet is done any more."""
+
+    async def ended(self) -> str:
+        """Why; once it has been killed or has ended by itself."""
+        ...
+
+    async def bury(self) -> None:
+        """Take away what is left of it."""
+
+    def look_at_what_is_due(self) -> None:
+        """The clock has jumped."""
+
+    async def resync(self) -> None:
+        """Have it list everything."""
+
+
+Cast = Callable[["Stage", Door, Mapping[str, Any]], Awaitable[Actor]]
+"""Starts an operator for a stage."""
+
+
 @dataclass
 class Stage:
     """What a life is led on."""
 
     theatre: Theatre
+    cast: Cast
     namespace: str
     settings: dict[str, Any]
     successor: dict[str, Any] | None = None
@@ -48,48 +72,40 @@ class Stage:
     log: list[Object] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
     resyncs: int = 0
-    instances: list[Instance] = field(default_factory=list)
+    actors: list[Actor] = field(default_factory=list)
     _burials: set[asyncio.Task[None]] = field(default_factory=set)
 
     # -- operators
 
-    async def start(self) -> Instance:
+    async def start(self) -> Actor:
         """An operator; more than one may be at work."""
         later = self.successor if self.ends and self.successor is not None else {}
         theatre = self.theatre
         door = await Door.open(theatre.plane, theatre.session, self.calls, self.rules)
-        instance = await Instance.started(
-            theatre.plane,
-            theatre.session,
-            self.namespace,
-            door,
-            self.clock,
-            self.log,
-            {**self.settings, **later},
-        )
-        self.instances.append(instance)
-        return instance
+        actor = await self.cast(self, door, {**self.settings, **later})
+        self.actors.append(actor)
+        return actor
 
     async def keep_one(self) -> None:
         """Always have an operator, as a Deployment does."""
         while True:
-            instance = await self.start()
-            self.ends.append(await instance.ended())
-            self.instances.remove(instance)
-            self._bury(instance)
+            actor = await self.start()
+            self.ends.append(await actor.ended())
+            self.actors.remove(actor)
+            self._bury(actor)
 
     def kill(self) -> None:
         """All that are at work, at once."""
-        for instance in self.instances:
-            instance.kill()
+        for actor in self.actors:
+            actor.kill()
 
     async def close(self) -> None:
-        for instance in self.instances:
-            self._bury(instance)
+        for actor in self.actors:
+            self._bury(actor)
         await asyncio.gather(*self._burials)
 
-    def _bury(self, instance: Instance) -> None:
-        task = asyncio.create_task(instance.bury())
+    def _bury(self, actor: Actor) -> None:
+        task = asyncio.create_task(actor.bury())
         self._burials.add(task)
         task.add_done_callback(self._burials.discard)
 
@@ -137,8 +153,8 @@ class Stage:
     async def jump(self, **length: float) -> None:
         """Let time pass."""
         self.clock.ahead += timedelta(**length)
-        for instance in self.instances:
-            instance.look_at_what_is_due()
+        for actor in self.actors:
+            actor.look_at_what_is_due()
 
     def pipeline(self, name: str = "cats") -> Object | None:
         return self.theatre.find(PIPELINE, self.namespace, name)
@@ -173,20 +189,22 @@ class Stage:
 
     async def resync(self) -> None:
         self.resyncs += 1
-        for instance in self.instances:
-            if instance.operator.listed:
-                await instance.operator.resync.once()
+        for actor in self.actors:
+            await actor.resync()
 
 
 @contextlib.asynccontextmanager
 async def stage(
-    theatre: Theatre, settings: dict[str, Any] | None = None, successor: dict[str, Any] | None = None
+    theatre: Theatre,
+    cast: Cast,
+    settings: dict[str, Any] | None = None,
+    successor: dict[str, Any] | None = None,
 ) -> AsyncIterator[Stage]:
     """A namespace of its own, which stays: to delete one costs more than a case does."""
     namespace = f"crash-{secrets.token_hex(4)}"
     await theatre.client.create(NAMESPACE, {"metadata": {"name": namespace}})
     await _until_pods_may_be_made(theatre, namespace)
-    found = Stage(theatre, namespace, settings or {}, successor)
+    found = Stage(theatre, cast, namespace, settings or {}, successor)
     try:
         yield found
     finally:

@@ -19,7 +19,7 @@ from kube.client import JOB, RAY_JOB, Client, Kind
 from kube.control_plane import ControlPlane
 from kube.fake_nodes import CPU_NODE, Ending, FakeNodes, Timing, played_nodes
 from kube.kuberay.controller import Options, running
-from kube.kuberay.rayjob import Settings
+from kube.kuberay.steps import Settings
 from kube.watch import Change, Watch, until_synced
 from lancemill_operator import names
 
