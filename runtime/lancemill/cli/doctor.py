@@ -20,11 +20,12 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Say what is installed and what works."""
+    from lancemill.cli.cluster.health import checks as cluster_checks
     from lancemill.cli.told import telling
     from lancemill.engine.health import checks
 
     with telling(json):
-        found = checks(target_of(dataset) if dataset is not None else None)
+        found = [*checks(target_of(dataset) if dataset is not None else None), *cluster_checks()]
     if json:
         import json as encoder
         from dataclasses import asdict

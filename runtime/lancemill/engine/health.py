@@ -46,7 +46,12 @@ def _required() -> Iterator[Check]:
 
 
 def _optional() -> Iterator[Check]:
-    for name, package in (("ray", "ray"), ("torch", "torch"), ("video", "av")):
+    for name, package in (
+        ("ray", "ray"),
+        ("torch", "torch"),
+        ("video", "av"),
+        ("k8s", "kubernetes"),
+    ):
         try:
             yield Check(name, True, f"{package} {version(package)}")
         except PackageNotFoundError:

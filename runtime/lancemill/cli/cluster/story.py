@@ -62,7 +62,7 @@ def reasons(seen: Seen, now: datetime) -> str:
         if waited is not None and waited > UNSEEN_SECONDS:
             return (
                 "the operator has not looked at it yet; is it running? "
-                "kubectl get deployments -A -l app.kubernetes.io/name=lancemill"
+                "kubectl get deployments -A -l app.kubernetes.io/part-of=lancemill"
             )
         return "the operator has not looked at it yet"
     told = seen.message
