@@ -14,6 +14,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
 
 from kubernetes_asyncio.client import Configuration
@@ -184,7 +185,7 @@ class Operator:
             hand=Hand(self.api, self.picture),
             metrics=self.metrics,
             log=self.log,
-            defaults=settings.defaults,
+            defaults=replace(settings.defaults, progress_seconds=settings.progress_interval),
             decide_pipeline=decide_pipeline,
             decide_dataset=decide_dataset,
             again=self.queue.add,

@@ -81,7 +81,8 @@ class Defaults:
     object_store_share: float = 0.3
     """Part of a worker's memory that Ray keeps objects in."""
     progress_seconds: float = 5.0
-    """How often a running attempt's head is asked how far it is."""
+    """How often a running attempt's head is asked how far it is: what the operator's setting
+    progress_interval says, whatever is given here."""
     dataset_refresh_seconds: float = 6 * 3600.0
     """How often a dataset is looked at without anybody having said that it changed."""
     progress_port: int = 8787
