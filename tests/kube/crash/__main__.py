@@ -62,8 +62,6 @@ def _cases(known: Iterable[Reference], given: argparse.Namespace) -> list[Case]:
         "faults": lambda one: api_faults(one) if one.life.name in FAULTY else [],
     }
     found = [case for part in given.parts for one in known for case in makers[part](one)]
-    # Those that wait long without doing anything begin first.
-    found.sort(key=lambda case: -case.patience)
     return [case for case in found if given.only in str(case)]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from kube.calls import WRITES, Call
 from kube.crash.matrix import Case, Prepare, Reference
-from kube.crash.stage import Stage
+from kube.crash.stage import PATIENCE, Stage
 from kube.exchange import Fault
 from kube.fault_proxy import Rule
 from kube.faults import break_stream, lost_answer, refuse, reset, stall, stall_stream
@@ -54,7 +54,7 @@ def api_faults(reference: Reference) -> list[Case]:
             what,
             _once(what, make),
             STALLED if "stall" in name else {},
-            patience=STALL + 30 if name.startswith(("stall", "silent")) else 20.0,
+            patience=STALL + 30 if name.startswith(("stall", "silent")) else PATIENCE,
         )
         for what in kinds
         for name, make in _ways(what).items()

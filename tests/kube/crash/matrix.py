@@ -245,11 +245,12 @@ async def all_led(
     at_once: int,
     told: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Side by side, in the order of `cases`."""
+    """Side by side, in the order of `cases`; those that mostly wait take no place of the others."""
     places = asyncio.Semaphore(at_once)
+    waiting_room = asyncio.Semaphore(2 * at_once)
 
     async def one(case: Case) -> Result:
-        async with places:
+        async with waiting_room if case.patience > PATIENCE else places:
             result = await _met(theatre, case, references[case.life.name])
             told(result)
             return result
