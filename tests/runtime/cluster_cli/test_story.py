@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
+import pytest
+
 from lancemill.cli.cluster import story
 from lancemill.cli.cluster.outcome import Reading, Wanted
 from lancemill.cli.cluster.seen import Seen, seen
-from lancemill.cli.cluster.views import JsonView, PlainView, ending
+from lancemill.cli.cluster.views import JsonView, LiveView, PlainView, ending
 from support.pipelines import condition, current_run, finished_run, pipeline_object
 
 NOW = datetime(2026, 11, 21, 12, 0, 40, tzinfo=UTC)
@@ -157,6 +159,33 @@ def test_scripts_get_a_line_for_each_change_and_one_for_the_end() -> None:
     assert out.getvalue().count("\n") == 2
     assert '"event": "finished"' in out.getvalue()
     assert people.getvalue().startswith("✓ cats")
+
+
+def test_on_a_terminal_a_block_is_redrawn_and_taken_away_before_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    out = Terminal()
+    view = LiveView(out)
+    view.show(at(phase="Running", currentRun=current_run(), progress=PROGRESS))
+    retrying = at(phase="Retrying", currentRun=current_run(attempt=2, message="head lost"))
+    view.show(retrying)
+    over = at(phase="Succeeded", three=("True", "False", "False"), lastRun=finished_run())
+    view.finish(Reading(Wanted(run="7f3a"), "over", over.last), over)
+    shown = out.getvalue()
+    assert "4,711 of 12,408 rows" in shown
+    assert "attempt 1: head lost" in shown
+    assert "\x1b[2K" in shown, "the block was taken away"
+    assert shown.rstrip().endswith("31 s")
+    assert "run 7f3a" in shown.splitlines()[-1]
+
+
+class Terminal(StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_a_refused_manifest_and_one_at_rest_end_in_words() -> None:

@@ -7,16 +7,16 @@ nothing is applied by half and every mistake is told at once.
 from __future__ import annotations
 
 import json as encoder
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from lancemill.cli.cluster import paths
 from lancemill.cli.cluster.api import Api
 from lancemill.cli.cluster.errors import Refused
 from lancemill.errors import ManifestError, Mistake
+from lancemill.report.lines import write_lines
 from lancemill_api import manifest as manifests
 from lancemill_api.mistakes import InvalidManifest
 
@@ -90,14 +90,20 @@ def to_follow(documents: Sequence[Document], source: str) -> Document:
 
 
 def apply(
-    api: Api, documents: Sequence[Document], source: str, *, force: bool, json: bool
+    api: Api,
+    documents: Sequence[Document],
+    source: str,
+    *,
+    force: bool,
+    json: bool,
+    people: TextIO,
 ) -> dict[str, Applied]:
-    """Apply them all, and say for each what was done; by label."""
+    """Apply them all, and tell people (or, as JSON, scripts) for each what was done; by label."""
     _dry_run(api, documents, source, force)
     made = {}
     for one in documents:
         made[one.label] = _apply(api, one, source, force)
-        _tell(made[one.label], json)
+        _tell(made[one.label], None if json else people)
     return made
 
 
@@ -171,24 +177,20 @@ def _marks(body: Object) -> tuple[Any, ...]:
     return tuple(metadata.get(key) or None for key in _OURS)
 
 
-def _tell(applied: Applied, json: bool) -> None:
-    if json:
-        print(
-            encoder.dumps(
-                {
-                    "event": "applied",
-                    "kind": applied.kind,
-                    "name": applied.name,
-                    "namespace": applied.namespace,
-                    "generation": applied.generation,
-                    "result": applied.done,
-                }
-            ),
-            flush=True,
-        )
+def _tell(applied: Applied, people: TextIO | None) -> None:
+    if people is None:
+        facts = {
+            "event": "applied",
+            "kind": applied.kind,
+            "name": applied.name,
+            "namespace": applied.namespace,
+            "generation": applied.generation,
+            "result": applied.done,
+        }
+        print(encoder.dumps(facts), flush=True)
         return
     again = ""
     if applied.kind == paths.PIPELINE and applied.done == "unchanged":
         again = f" (starts no run; lancemill rerun {applied.name} -n {applied.namespace} does)"
     where = f" in namespace {applied.namespace}"
-    print(f"{applied.kind} {applied.name} {applied.done}{where}{again}", file=sys.stderr)
+    write_lines([f"{applied.kind} {applied.name} {applied.done}{where}{again}"], people)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json as encoder
 import sys
 from datetime import UTC, datetime
+from typing import TextIO
 
 from lancemill.cli.cluster import paths
 from lancemill.cli.cluster.api import Api
@@ -18,16 +19,17 @@ from lancemill.cli.cluster.errors import ClusterError
 from lancemill.cli.cluster.following import follow, look
 from lancemill.cli.cluster.outcome import Wanted
 from lancemill.cli.cluster.seen import Seen
+from lancemill.report.lines import write_lines
 from lancemill_api.annotations import CANCEL_RUN, RUN_REQUESTED_AT
 from lancemill_api.status import FinishedRun
 
 
-def requested(api: Api, name: str, *, json: bool) -> Wanted:
-    """Ask for a run; the one that will answer."""
+def requested(api: Api, name: str, people: TextIO | None) -> Wanted:
+    """Ask for a run; the one that will answer. Tells people, or (None) scripts."""
     moment = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     before = look(api, name)
     _annotate(api, before, RUN_REQUESTED_AT, moment)
-    if json:
+    if people is None:
         _print_json(before, "requested", requestedAt=moment)
         return Wanted(requested=moment)
     lines = [f"a run of {name} is asked for{_when(before)}"]
@@ -36,7 +38,7 @@ def requested(api: Api, name: str, *, json: bool) -> Wanted:
         f"  follow:  lancemill status {within} --follow",
         f"  undo:    lancemill cancel {within}     (once it has begun)",
     ]
-    print("\n".join(lines), file=sys.stderr)
+    write_lines(lines, people)
     return Wanted(requested=moment)
 
 
@@ -54,7 +56,7 @@ def cancelled(api: Api, name: str, *, wait: bool, json: bool) -> int:
         if json:
             _print_json(before, "cancelling", run=run)
         else:
-            print(f"run {run} of {name} is being cancelled", file=sys.stderr)
+            write_lines([f"run {run} of {name} is being cancelled"], sys.stdout)
         return 0
     try:
         reading, after = follow(api, name, Wanted(run=run), lambda seen: None)
@@ -64,9 +66,9 @@ def cancelled(api: Api, name: str, *, wait: bool, json: bool) -> int:
     if json:
         ended = reading.run
         record = None if ended is None else ended.model_dump(mode="json", by_alias=True)
-        _print_json(after, "cancelled", run=record)
+        _print_json(after, "finished", state=reading.state, run=record)
     else:
-        print("\n".join(_told(name, run, reading.run, api.namespace)), file=sys.stderr)
+        write_lines(_told(name, run, reading.run, api.namespace), sys.stdout)
     return 0 if reading.run is not None and reading.run.result == "Cancelled" else 1
 
 
@@ -106,4 +108,5 @@ def _last(run: FinishedRun | None) -> str:
 
 
 def _print_json(seen: Seen, event: str, **facts: object) -> None:
-    print(encoder.dumps({"event": event, "name": seen.name, "namespace": seen.namespace, **facts}))
+    told = {"event": event, "name": seen.name, "namespace": seen.namespace, **facts}
+    print(encoder.dumps(told, ensure_ascii=False), flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TextIO
 
 from lancemill.cli.cluster.api import Api
 from lancemill.cli.cluster.following import follow
@@ -11,6 +12,11 @@ from lancemill.cli.cluster.views import view
 from lancemill.report.console import Mode
 
 INTERRUPTED = 130
+
+
+def for_people(*, following: bool) -> TextIO:
+    """Where to write what people read: not among the JSON lines of a run that is followed."""
+    return sys.stderr if following and not sys.stdout.isatty() else sys.stdout
 
 
 def attend(api: Api, name: str, wanted: Wanted, mode: Mode) -> int:

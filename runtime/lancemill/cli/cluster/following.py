@@ -24,7 +24,7 @@ GRACE_SECONDS = 12.0
 """How long a run may be between two runs before nothing more is taken to come: the operator
 starts the next one a second after the last one's end."""
 LONGEST_AWAY = 300.0
-"""How long an API server that does not answer is waited for."""
+"""How long an API server that does not answer, or not well, is waited for."""
 Show = Callable[[Seen], None]
 
 
@@ -79,13 +79,11 @@ def looks(api: Api, name: str, patience: Callable[[], int]) -> Iterator[Seen]:
             away = None
             yield found
             yield from _changes(api, found, patience)
-        except Unreachable:
+        except (Unreachable, Refused) as error:
+            if isinstance(error, Refused) and error.code < 500:
+                raise
             away = time.monotonic() if away is None else away
             if time.monotonic() - away > LONGEST_AWAY:
-                raise
-            time.sleep(POLL_SECONDS)
-        except Refused as refused:
-            if refused.code < 500:
                 raise
             time.sleep(POLL_SECONDS)
 

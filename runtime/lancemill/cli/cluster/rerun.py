@@ -20,13 +20,13 @@ def rerun(
 
     with telling(json):
         from lancemill.cli.cluster.asking import requested
+        from lancemill.cli.cluster.attending import attend, for_people
         from lancemill.cli.cluster.connection import connect
 
         with connect(context, namespace) as api:
-            wanted = requested(api, name, json=json)
+            people = None if json else for_people(following=follow)
+            wanted = requested(api, name, people)
             if not follow:
                 return
-            from lancemill.cli.cluster.attending import attend
-
             ended = attend(api, name, wanted, "json" if json else "auto")
     raise typer.Exit(ended)

@@ -38,15 +38,16 @@ def submit(
 
     with telling(json):
         from lancemill.cli.cluster.applying import apply, read_documents, to_follow
+        from lancemill.cli.cluster.attending import attend, for_people
         from lancemill.cli.cluster.connection import connect
 
         documents = read_documents(manifest, set_ or (), pipeline, namespace)
         followed = to_follow(documents, str(manifest)) if follow or wait else None
         with connect(context, namespace) as api:
-            applied = apply(api, documents, str(manifest), force=force, json=json)
+            people = for_people(following=follow)
+            applied = apply(api, documents, str(manifest), force=force, json=json, people=people)
             if followed is None:
                 return
-            from lancemill.cli.cluster.attending import attend
             from lancemill.cli.cluster.outcome import Wanted
 
             made = applied[followed.label]
