@@ -17,6 +17,7 @@ limit, is counted by its verb, and is made once: whoever calls decides whether i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -35,7 +36,26 @@ Query = Mapping[str, str]
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """What has the API server leave out all but the metadata: of a Secret, everything secret."""
+APPLY = "application/apply-patch+yaml;charset=utf-8"
 LONGEST_MESSAGE = 1000
+
+
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+
+
+def as_yaml(body: Body) -> bytes:
+    """JSON that means the same when it is read as YAML, as the body of an apply is.
+
+    JSON escapes what lies beyond U+FFFF as two surrogates, which YAML refuses: a single emoji in a
+    message would keep a status from ever being written.
+    """
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return _NOT_IN_YAML.sub(_escaped, text).encode()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\u{0xFFFD if 0xD800 <= code <= 0xDFFF else code:04x}"
 
 
 class ApiError(Exception):
@@ -166,7 +186,7 @@ class Api:
             kind.path(namespace, body["metadata"]["name"], sub),
             {"fieldManager": names.MANAGER, "force": "true"},
             body,
-            content="application/apply-patch+yaml",
+            content=APPLY,
         )
 
     async def replace(self, kind: Kind, namespace: str | None, body: Body) -> Object:
@@ -230,7 +250,7 @@ class Api:
                 method,
                 f"{address}?{urlencode(query)}" if query else address,
                 headers={**headers, **await self._credentials()},
-                body=body,
+                body=as_yaml(body) if body and headers["Content-Type"] == APPLY else body,
                 _preload_content=False,
                 _request_timeout=timeout,
             )

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from lancemill_api.status import Progress
 from lancemill_operator.facts import Outcome, Verdict
 from lancemill_operator.parse.redaction import redacted_json
+from lancemill_operator.parse.summaries import summaries
 
 LONGEST_MESSAGE = 4096
 
@@ -47,9 +48,15 @@ def spoken(answer: bytes) -> Spoken | None:
 
 
 def json_of(text: bytes | str) -> Any:
-    """The JSON value; None where it is none, or one made to break whoever reads it."""
+    """The JSON value; None where it is none, or one made to break whoever reads it.
+
+    Numbers that no other reader of JSON knows (NaN, those beyond 64 bits) are null: a status that
+    holds one could never be written.
+    """
     try:
-        return json.loads(text)
+        return json.loads(
+            text, parse_int=_whole, parse_float=_finite, parse_constant=lambda _: None
+        )
     except (ValueError, RecursionError):
         return None
 
@@ -75,7 +82,6 @@ def outcome(said: Mapping[str, Any], run: str = "", attempt: int = 0) -> Outcome
     except ValueError:
         return None
     version = said.get("datasetVersion")
-    summary = said.get("summary")
     message = said.get("message")
     return Outcome(
         run=said["run"] if isinstance(said.get("run"), str) else run,
@@ -88,11 +94,19 @@ def outcome(said: Mapping[str, Any], run: str = "", attempt: int = 0) -> Outcome
         cpu_seconds=_figure(said.get("cpuSeconds")),
         gpu_seconds=_figure(said.get("gpuSeconds")),
         gpu_idle_seconds=_figure(said.get("gpuIdleSeconds")),
-        summary=tuple(
-            one for one in (summary if isinstance(summary, list) else ()) if isinstance(one, dict)
-        ),
+        summary=summaries(said.get("summary")),
         message=message[:LONGEST_MESSAGE] if isinstance(message, str) else "",
     )
+
+
+def _whole(digits: str) -> int | None:
+    number = int(digits)
+    return number if abs(number) < 2**63 else None
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
 
 
 def _count(value: Any) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 HIDDEN = "***"
-LONGEST = 65536
+LONGEST = 8192
 """Characters that are looked at; what comes after them is dropped."""
 DEEPEST = 32
 """Levels of a JSON value that are looked at; what lies below them is dropped."""

@@ -114,7 +114,7 @@ def test_a_driver_is_heard_without_its_credentials() -> None:
     assert said is not None and said.outcome is not None and said.progress is not None
     assert said.outcome.message == f"x?sig={HIDDEN}"
     assert said.progress.text == HIDDEN
-    assert said.outcome.summary == ({"name": HIDDEN},)
+    assert said.outcome.summary[0]["name"] == HIDDEN
 
 
 def job(message: str) -> probes.ProbeView:
