@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from kube.control_plane import ControlPlane
 from kube.credentials import ADMIN
+from kube.fake_dashboard import Request
 from kube.fake_nodes import Ending, FakeNodes, Timing, played_nodes
 from kube.kuberay.controller import Options, running
 from kube.kuberay.rayjob import Settings
@@ -87,6 +88,8 @@ class Stage:
     namespace: str
     nodes: FakeNodes
     folder: Path
+    heard: list[Request]
+    """What the played dashboards were asked, the latest last."""
 
     @property
     def rest(self) -> Rest:
@@ -138,18 +141,20 @@ def lines(text: str) -> list[Object]:
 
 @contextmanager
 def stage(plane: ControlPlane, folder: Path) -> Iterator[Stage]:
+    play = Played(plane)
     with (
         fresh_namespace(plane) as namespace,
-        Played(plane) as nodes,
+        play as nodes,
         operator(plane, folder, namespaces=(namespace,)),
     ):
-        yield Stage(plane, namespace, nodes, folder)
+        yield Stage(plane, namespace, nodes, folder, play.heard)
 
 
 class Played:
     """Nodes and KubeRay, played by a thread with a loop of its own."""
 
     def __init__(self, plane: ControlPlane) -> None:
+        self.heard: list[Request] = []
         self._kubeconfig = str(plane.kubeconfig())
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._play()))
@@ -179,6 +184,7 @@ class Played:
                         nodes=[ROOMY],
                         timing=Timing.fast(),
                         job_ending=_settled,
+                        heard=self.heard.append,
                     )
                 )
                 play = running(self._kubeconfig, Options(settings, (), events=True))

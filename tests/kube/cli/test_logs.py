@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from kube.addresses import PodAddresses
@@ -28,6 +30,8 @@ def test_the_drivers_log_is_followed_to_its_end_and_told_gone_with_its_cluster(
     assert said[0].startswith("lancemill run /etc/lancemill/run/manifest.yaml --pipeline talks")
     assert said[-1] == "SUCCEEDED"
     assert len(said) == len(set(said)), "no line twice"
+    asked = next(one for one in reversed(stage.heard) if one.path.endswith("/logs"))
+    assert asked.headers["X-Ray-Authorization"] == f"Bearer {_token(stage, asked.head)}"
     until("its pods are gone", lambda: not _pods(stage, "talks"))
     gone = stage.cli("logs", "talks")
     assert gone.returncode == 1
@@ -71,6 +75,14 @@ def test_a_groups_log_is_that_of_its_pods(stage: Stage, addresses: PodAddresses)
         other = stage.cli("logs", "grouped", "--group", "cpu")
         assert other.returncode == 1
         assert "no pod of group 'cpu' now; there are: gpu" in other.stderr
+
+
+def _token(stage: Stage, head: str) -> str:
+    """The token of a head's cluster, as KubeRay keeps it."""
+    pod = stage.rest.get(resource("v1", "pods", stage.namespace, head))
+    cluster = pod["metadata"]["labels"]["ray.io/cluster"]
+    secret = stage.rest.get(resource("v1", "secrets", stage.namespace, cluster))
+    return base64.b64decode(secret["data"]["auth_token"]).decode()
 
 
 def _pods(stage: Stage, name: str) -> list[Object]:
