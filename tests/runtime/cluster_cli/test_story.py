@@ -106,6 +106,21 @@ def test_a_failed_run_says_why_and_how_to_go_on() -> None:
     shown = text(at(phase="Failed", three=("False", "False", "True"), lastRun=last))
     assert shown.startswith("✗ cats · run 7f3a · failed: 132 of 9,800 rows failed · 31 s\n")
     assert "lancemill rerun cats -n lake" in shown
+    assert "lancemill logs" not in shown, "its cluster is gone"
+    kept = at(phase="Failed", three=("False", "False", "True"), lastRun={**last, "rayJob": "r"})
+    assert "lancemill logs cats -n lake" in text(kept)
+
+
+def test_what_the_next_run_waits_for_is_said_beneath_the_last_one() -> None:
+    shown = text(
+        at(
+            phase="Waiting",
+            reason="SecretNotFound",
+            message="no Secret 'lake'",
+            lastRun=finished_run(rows=10),
+        )
+    )
+    assert shown.splitlines()[-1] == " the next run waits: SecretNotFound: no Secret 'lake'"
 
 
 def test_the_next_start_and_the_runs_before_are_listed() -> None:

@@ -78,10 +78,7 @@ def describe(seen: Seen, now: datetime, width: int) -> list[Line]:
         lines += [Line(one) for one in closing_lines(seen, seen.last)]
     waiting = seen.phase == "Waiting" or seen.says("Accepted", "False")
     if seen.current is None and seen.last is not None and waiting:
-        lines += [Line(f" {part}") for part in _wrapped(reasons(seen, now), width - 1)]
-    preflight = seen.condition("Preflight")
-    if preflight is not None and preflight.reason == "NoRoomYet":
-        said = f"no room yet: {preflight.message}"
+        said = f"the next run waits: {reasons(seen, now)}"
         lines += [Line(f" {part}", "yellow") for part in _wrapped(said, width - 1)]
     if seen.status.next_run_time:
         lines.append(Line(f" next run   {seen.status.next_run_time}"))
@@ -190,7 +187,8 @@ def _resources(run: FinishedRun) -> Iterator[str]:
 def _go_on(seen: Seen, run: FinishedRun) -> Iterator[str]:
     within = f" -n {seen.namespace}" if seen.namespace else ""
     if run.result == "Failed":
-        yield f"logs:    lancemill logs {seen.name}{within}"
+        if run.ray_job is not None:
+            yield f"logs:    lancemill logs {seen.name}{within}     (its cluster is still there)"
         yield f"go on:   mend it, then  lancemill rerun {seen.name}{within}"
     elif run.result == "Cancelled":
         yield f"go on:   lancemill rerun {seen.name}{within}"
