@@ -43,7 +43,7 @@ class Operators(Protocol):
     @property
     def name(self) -> str: ...
 
-    def of(self, namespaces: list[str]) -> Operator: ...
+    def of(self, namespaces: list[str], status_check_timeout: float) -> Operator: ...
 
 
 @dataclass
@@ -64,14 +64,13 @@ class StandIn:
 @dataclass(frozen=True)
 class StandIns:
     kubeconfig: str
-    status_check_timeout: float
 
     @property
     def name(self) -> str:
         return name_of(None)
 
-    def of(self, namespaces: list[str]) -> StandIn:
-        settings = Settings(status_check_timeout=self.status_check_timeout)
+    def of(self, namespaces: list[str], status_check_timeout: float) -> StandIn:
+        settings = Settings(status_check_timeout=status_check_timeout)
         return StandIn(self.kubeconfig, Options(settings, tuple(namespaces)))
 
 
@@ -133,7 +132,6 @@ class Real:
 class Reals:
     program: Path
     kubeconfig: str
-    status_check_timeout: float
     resolver: str
     folder: Path
 
@@ -141,6 +139,12 @@ class Reals:
     def name(self) -> str:
         return name_of(str(self.program))
 
-    def of(self, namespaces: list[str]) -> Real:
-        timeout = self.status_check_timeout
-        return Real(self.program, self.kubeconfig, namespaces, timeout, self.resolver, self.folder)
+    def of(self, namespaces: list[str], status_check_timeout: float) -> Real:
+        return Real(
+            self.program,
+            self.kubeconfig,
+            namespaces,
+            status_check_timeout,
+            self.resolver,
+            self.folder,
+        )

@@ -51,11 +51,11 @@ async def compare(kubeconfig: str, folder: Path, wanted: Scenarios) -> Report:
     async with (
         await Client.of(kubeconfig, _TESTER) as client,
         played_nodes(kubeconfig, timing=Timing.patient(), heard=asked, patient=True) as nodes,
-        _operators(kubeconfig, nodes, wanted.status_check_timeout) as operators,
+        _operators(kubeconfig, nodes) as operators,
         _recording(client) as recorder,
     ):
         heard.append(recorder)
-        stage = Stage(client, nodes, recorder, operators, folder)
+        stage = Stage(client, nodes, recorder, operators, folder, wanted.status_check_timeout)
         played = await stage.play(wanted.all)
     differences = {}
     for scenario in wanted.all:
@@ -81,11 +81,11 @@ async def _recording(client: Client) -> AsyncIterator[Recorder]:
 
 
 @contextlib.asynccontextmanager
-async def _operators(kubeconfig: str, nodes: FakeNodes, timeout: float) -> AsyncIterator[Operators]:
+async def _operators(kubeconfig: str, nodes: FakeNodes) -> AsyncIterator[Operators]:
     program = os.environ.get(VARIABLE)
     if not program:
-        yield StandIns(kubeconfig, timeout)
+        yield StandIns(kubeconfig)
         return
     with tempfile.TemporaryDirectory() as folder:
         async with resolver(nodes.head_address) as address:
-            yield Reals(Path(program), kubeconfig, timeout, address, Path(folder))
+            yield Reals(Path(program), kubeconfig, address, Path(folder))

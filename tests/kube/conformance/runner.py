@@ -19,11 +19,13 @@ from kube.conformance.scenario import Action, Awaited, Scenario
 from kube.conformance.story import Asked, Change, Story, story
 from kube.fake_dashboard import Answer
 from kube.fake_nodes import FakeNodes
+from kube.kuberay.steps import Settings
 
 Object = dict[str, Any]
 
 SIDE_BY_SIDE = 14
 LONGEST = 150.0
+USUAL_TIMEOUT = Settings().status_check_timeout
 LOOK = 0.02
 SETTLE = 1.2  # for the events that an end sets off
 ENDED = ("Complete", "Failed", "ValidationFailed")
@@ -111,6 +113,8 @@ class Run:
         def holds() -> bool:
             clusters = self.recorder.live(kube.RAY_CLUSTER, self.namespace)
             if awaited.clusters is not None and len(clusters) != awaited.clusters:
+                return False
+            if awaited.head is not None and not any(_head_is(one, awaited) for one in clusters):
                 return False
             return any(_is(job, awaited) for job in self._jobs())
 
@@ -216,11 +220,18 @@ def _status(job: Object, name: str) -> str:
     return str(job.get("status", {}).get(name, ""))
 
 
+def _head_is(cluster: Object, awaited: Awaited) -> bool:
+    conditions = cluster.get("status", {}).get("conditions", ())
+    reasons = (one["reason"] for one in conditions if one["type"] == "HeadPodReady")
+    return awaited.head in reasons
+
+
 def _is(job: Object, awaited: Awaited) -> bool:
     wanted = (
         (awaited.name, job["metadata"]["name"]),
         (awaited.deployment, _status(job, "jobDeploymentStatus")),
         (awaited.job, _status(job, "jobStatus")),
+        (awaited.failing, bool(_status(job, "jobStatusCheckFailureStartTime"))),
     )
     return all(state in (None, found) for state, found in wanted)
 
@@ -234,16 +245,19 @@ class Stage:
     recorder: Recorder
     operators: Operators
     recordings: Path
+    status_check_timeout: float
+    """Of the shared operator; one that a scenario has for itself keeps KubeRay's own."""
 
     async def play(self, scenarios: Sequence[Scenario]) -> dict[str, Story | Exception]:
         """Some side by side; what went wrong with one of them is told in its place."""
         places = {one.recording: _namespace(one) for one in scenarios}
         await asyncio.gather(*(self._open(place) for place in places.values()))
         shared = self.operators.of(
-            [places[one.recording] for one in scenarios if not one.own_operator]
+            [places[one.recording] for one in scenarios if not one.own_operator],
+            self.status_check_timeout,
         )
         own = {
-            one.recording: self.operators.of([places[one.recording]])
+            one.recording: self.operators.of([places[one.recording]], USUAL_TIMEOUT)
             for one in scenarios
             if one.own_operator
         }

@@ -19,6 +19,10 @@ class Awaited:
     deployment: str | None = None
     job: str | None = None
     clusters: int | None = None
+    head: str | None = None
+    """Reason of the RayCluster's condition HeadPodReady."""
+    failing: bool | None = None
+    """Whether KubeRay says that its status checks fail."""
 
 
 @dataclass(frozen=True)
