@@ -108,7 +108,7 @@ class Hand:
         except NotFound:
             left = {}
         except Conflict:
-            if not action.uid:
+            if not action.uid or await self._is_there(kind, owner.namespace, action):
                 raise
             left = {}  # the object of that uid is gone, another has its name
         if kind not in kinds.WATCHED:
@@ -117,6 +117,14 @@ class Hand:
             self._picture.wrote(kind, left)
         else:
             self._picture.gone(kind, owner.namespace, action.name, action.uid)
+
+    async def _is_there(self, kind: Kind, namespace: str, sought: Delete) -> bool:
+        """Whether it is that very object: a conflict alone does not tell that it is another."""
+        try:
+            found = await self._api.get(kind, namespace, sought.name)
+        except NotFound:
+            return False
+        return bool(found["metadata"].get("uid") == sought.uid)
 
     async def _emit(self, kind: Kind, owner: Identity, event: Emit, now: datetime) -> None:
         """Tell it. An Event that cannot be told stops nothing: it is news, not state."""

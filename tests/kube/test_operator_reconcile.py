@@ -13,6 +13,8 @@ import pytest
 import structlog
 
 from kube.control_plane import ControlPlane
+from kube.fault_proxy import FaultProxy, fault_proxy
+from kube.faults import refuse
 from kube.rest import resource
 from lancemill_api.status import DatasetStatus, PipelineStatus
 from lancemill_operator.act import Hand, NameTaken
@@ -116,9 +118,11 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def bench(plane: ControlPlane, namespace: str) -> AsyncIterator[Bench]:
+async def bench(
+    plane: ControlPlane, namespace: str, server: str | None = None
+) -> AsyncIterator[Bench]:
     metrics, store, script = Metrics(), Store(), Script(Decision(PipelineStatus()))
-    api = Api(await configure(str(plane.kubeconfig())), metrics)
+    api = Api(await configure(str(plane.kubeconfig(server=server))), metrics)
     poller = Poller(ByProxy(api, 8787, 2.0), 5.0)
     picture = Picture(store, WorkQueue())
     reconciler = Reconciler(
@@ -286,6 +290,23 @@ def test_of_what_is_deleted_the_uid_must_be_right(
             assert not await table.api.exists(CONFIG_MAP, namespace, "made")
 
     asyncio.run(play())
+
+
+def test_a_conflict_does_not_pass_for_the_end_of_what_is_to_be_deleted(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    async def play(proxy: FaultProxy) -> None:
+        async with bench(control_plane, namespace, proxy.url) as table:
+            made = await table.api.create(CONFIG_MAP, namespace, config_map("made"))
+            table.decide(Delete("v1", "ConfigMap", "made", made["metadata"]["uid"]))
+            proxy.inject(lambda call: call.verb == "delete", refuse(409))
+            with pytest.raises(Conflict):
+                await table.reconcile()
+            await table.reconcile()
+            assert not await table.api.exists(CONFIG_MAP, namespace, "made")
+
+    with fault_proxy(control_plane) as proxy:
+        asyncio.run(play(proxy))
 
 
 def test_before_a_status_forgets_something_it_is_removed(
