@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kube.client import JOB, POD, RAY_CLUSTER, RAY_JOB, SERVICE, SERVICE_ACCOUNT, Kind
@@ -53,6 +53,8 @@ class End:
     """Comparable by ==; `lines` tells it, and two of them their difference."""
 
     lines: tuple[str, ...]
+    going: bool = field(default=False, compare=False)
+    """Whether something is still being taken away."""
 
     def without_specs(self) -> End:
         """What must be equal where two versions of the operator made the objects."""
@@ -81,8 +83,9 @@ async def end_of(stage: Stage) -> End:
             if one["metadata"]["name"] not in _FOREIGN:
                 lines += plain.told(kind, one)
     lines += [f"{kind.name}: {len(found[kind])}" for kind in COUNTED]
-    lines += _orphans(found, uids)
-    return End(tuple(sorted(lines)))
+    orphans = _orphans(found, uids)
+    going = any("deletionTimestamp" in one["metadata"] for items in found.values() for one in items)
+    return End(tuple(sorted((*lines, *orphans))), going or bool(orphans))
 
 
 def _orphans(found: dict[Kind, list[Object]], uids: set[str]) -> list[str]:

@@ -23,9 +23,11 @@ from kube.fault_proxy import Rule
 from kube.faults import Kill, killing_after, killing_before, killing_unanswered
 
 MOST_RESYNCS = 2
-CALM = 2.0
-"""Seconds for which a reference's end must stay as it is."""
+CALM = 3.0
+"""Seconds for which an end must stay as it is."""
 TRIES = 3
+UNDISTURBED = 90.0
+"""Seconds without any change after which a reference, too, counts as stuck."""
 LATEST = 90.0
 """Seconds that what is left of a life (garbage, pods) may take to go."""
 
@@ -141,6 +143,7 @@ async def _undisturbed(theatre: Theatre, life: Life) -> Reference:
     began = time.monotonic()
     heard: dict[tuple[str, str], None] = {}
     async with stage(theatre, in_this_process) as found:
+        found.patience = UNDISTURBED
         found.rules.append(Rule(lambda call: call.verb == "watch", listening(heard), times=None))
         async with _kept(found, 1):
             await life.lead(found)
@@ -203,23 +206,26 @@ async def _calm(found: Stage) -> End:
             raise AssertionError(f"the end of a reference does not stay: {end.lines}")
         await asyncio.sleep(0.5)
         now = await end_of(found)
-        if now != end:
+        if now != end or now.going:
             end, since = now, time.monotonic()
     return end
 
 
 async def _difference(found: Stage, wanted: End, specs_may_differ: bool) -> list[str]:
-    """Waits for equality; where that does not come, what differs."""
+    """Waits for equality that lasts; where that does not come, what differs."""
     deadline = time.monotonic() + LATEST
 
     def comparable(end: End) -> End:
         return end.without_specs() if specs_may_differ else end
 
-    while True:
+    equal_since: float | None = None
+    while equal_since is None or time.monotonic() - equal_since < CALM:
         differs = comparable(wanted).difference(comparable(await end_of(found)))
-        if not differs or time.monotonic() > deadline:
+        if differs and time.monotonic() > deadline:
             return differs
+        equal_since = None if differs else equal_since or time.monotonic()
         await asyncio.sleep(1.0)
+    return []
 
 
 async def _met(theatre: Theatre, case: Case, wanted: Reference) -> Result:
@@ -231,10 +237,18 @@ async def _met(theatre: Theatre, case: Case, wanted: Reference) -> Result:
     return result
 
 
-async def references(theatre: Theatre, lives: Iterable[Life]) -> dict[str, Reference]:
-    """All of them side by side, by the lives' names."""
+async def references(
+    theatre: Theatre, lives: Iterable[Life], at_once: int = 4
+) -> dict[str, Reference]:
+    """All of them, so many side by side, by the lives' names."""
+    places = asyncio.Semaphore(at_once)
+
+    async def one(life: Life) -> Reference:
+        async with places:
+            return await reference(theatre, life)
+
     async with asyncio.TaskGroup() as group:
-        tasks = {life.name: group.create_task(reference(theatre, life)) for life in lives}
+        tasks = {life.name: group.create_task(one(life)) for life in lives}
     return {name: task.result() for name, task in tasks.items()}
 
 

@@ -21,7 +21,7 @@ from kube.plays import JobPlay
 
 T = TypeVar("T")
 DEADLINE = 240.0
-PATIENCE = 20.0
+PATIENCE = 30.0
 """Seconds without any change after which the operator is given a resync."""
 HELD = 1_000_000
 
