@@ -198,7 +198,7 @@ class Pipeline:
         quiet: bool = False,
     ) -> RunSummary:
         """Run on this machine; raises nothing for a failed run: look at `summary.result`."""
-        from lancemill.engine.run import RunOptions
+        from lancemill.engine.request import RunOptions
         from lancemill.engine.session import run_job
         from lancemill.report.console import Console
 

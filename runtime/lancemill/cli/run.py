@@ -59,7 +59,7 @@ def run(
 ) -> None:
     """Run a pipeline on this machine."""
     from lancemill.cli.told import telling
-    from lancemill.engine.run import RunOptions
+    from lancemill.engine.request import RunOptions
     from lancemill.engine.session import run_job
     from lancemill.manifest import load
     from lancemill.report.console import Console

@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future
 from queue import Empty, Queue
 from typing import TypeVar
 
-from lancemill.engine.progress import StageCounters
+from lancemill.engine.meter import StageCounters
 
 In = TypeVar("In")
 Out = TypeVar("Out")

@@ -12,7 +12,7 @@ from queue import Empty, Queue
 import pyarrow as pa
 
 from lancemill.engine.chunk import Chunk, RowFault
-from lancemill.engine.progress import Meter, StageCounters
+from lancemill.engine.meter import Meter, StageCounters
 from lancemill.engine.result import ShardResult
 from lancemill.engine.worker import Worker
 from lancemill.errors import LancemillError

@@ -36,7 +36,7 @@ AT_ONCE = 8
 
 def write_page(run: RunInProgress, summary: RunSummary, job: Job, also: Path | None) -> RunSummary:
     """Write the run's page; the summary with where it is."""
-    if run.snapshot is None or (run.meter is None and also is None):
+    if run.snapshot is None or (run.account.meter is None and also is None):
         return summary  # nothing moved: there is nothing to show
     if summary.result == "interrupted" and also is None:
         return summary  # who stops a run does not wait for pictures
@@ -63,7 +63,7 @@ def _page(run: RunInProgress, summary: RunSummary, job: Job) -> str:
     return render(
         RunPage(
             summary=summary,
-            history=run.meter.history() if run.meter else (),
+            history=run.account.meter.history() if run.account.meter else (),
             plan=preview_of(run.prepared, run.snapshot).to_text(),
             manifest=job.text,
             pairs=_pairs(run),
@@ -91,7 +91,9 @@ def _pairs(run: RunInProgress) -> list[Pair]:
     if head is None or head.num_rows == 0:
         return []
     columns = picture_columns(head)
-    positions = [p for _, one in sorted(run.results.items()) for p in one.head][: head.num_rows]
+    positions = [p for _, one in sorted(run.account.results.items()) for p in one.head][
+        : head.num_rows
+    ]
     if not columns or len(positions) != head.num_rows:
         return []
     before = _inputs(run, positions)
@@ -104,7 +106,9 @@ def _pairs(run: RunInProgress) -> list[Pair]:
 def _set_aside(run: RunInProgress) -> list[SetAsideRow]:
     from lancemill.report.page import set_aside_rows
 
-    faults = [fault for _, one in sorted(run.results.items()) for fault in one.faults][:SET_ASIDE]
+    faults = [fault for _, one in sorted(run.account.results.items()) for fault in one.faults][
+        :SET_ASIDE
+    ]
     # What could not be fetched is not asked for again, with all of its attempts and timeouts.
     fetch = run.plan.steps[0].name if run.plan.steps else None
     there = [fault for fault in faults if fault.stage != fetch]

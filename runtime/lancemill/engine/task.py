@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lancemill.engine.chunk import Chunk, RowFault
 from lancemill.engine.faults import Budget, FaultPolicy, failed_run
-from lancemill.engine.progress import Meter, StageCounters
+from lancemill.engine.meter import Meter, StageCounters
 from lancemill.engine.sizing import Gauge
 from lancemill.ops.operation import Applied, Bound, Fault, Outcome
 

@@ -26,7 +26,7 @@ from lancemill.engine.chunk import Chunk
 from lancemill.engine.faults import Budget, FaultPolicy
 from lancemill.engine.heap import keep_freed_memory
 from lancemill.engine.lane import lane
-from lancemill.engine.progress import Meter, StageCounters
+from lancemill.engine.meter import Meter, StageCounters
 from lancemill.engine.sizing import portions, regroup
 from lancemill.engine.task import StepTask
 from lancemill.ops.operation import Applied, Bound, WorkerContext

@@ -13,12 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lancemill import figures
-from lancemill.engine.progress import (
-    HistoryPoint,
-    StageProgress,
-    find_bottleneck,
-    stage_progress,
-)
+from lancemill.engine.progress import HistoryPoint, StageProgress, find_bottleneck, stage_progress
 
 WIDTH, HEIGHT = 1000, 100
 """Units of the drawing; the page stretches it."""

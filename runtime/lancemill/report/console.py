@@ -20,7 +20,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
-from lancemill.engine.progress import Meter, Progress
+from lancemill.engine.meter import Meter
+from lancemill.engine.progress import Progress
 from lancemill.report.block import block_lines, header
 from lancemill.report.lines import NARROWEST, encodable, rich_console, write_lines
 from lancemill.report.summary import RunSummary

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lancemill.engine.lane import lane
-from lancemill.engine.progress import StageCounters
+from lancemill.engine.meter import StageCounters
 
 
 def threads() -> list[str]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lancemill.engine.chunk import Chunk
 from lancemill.engine.faults import Budget, FaultPolicy, Rule
-from lancemill.engine.progress import Meter
+from lancemill.engine.meter import Meter
 from lancemill.engine.sizing import regroup
 from lancemill.engine.worker import SOURCE_STAGE, Worker
 from lancemill.errors import BudgetExceeded, RunError

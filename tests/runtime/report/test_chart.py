@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lancemill import figures
-from lancemill.engine.progress import HistoryPoint, Meter, StageTotals
+from lancemill.engine.meter import Meter
+from lancemill.engine.progress import HistoryPoint, StageTotals
 from lancemill.report.chart import MOST_STEPS, draw, nice_above, thin, time_ticks
 
 

@@ -11,7 +11,8 @@ import threading
 
 import pytest
 
-from lancemill.engine.progress import Meter, Progress
+from lancemill.engine.meter import Meter
+from lancemill.engine.progress import Progress
 from lancemill.report.block import block_lines, header
 from lancemill.report.console import Console
 from lancemill.report.summary import Estimate, RunSummary, SummaryTable, Validation
@@ -314,7 +315,7 @@ def test_a_run_that_shows_json_does_not_import_rich() -> None:
     code = (
         "import sys, io\n"
         "from lancemill.report.console import Console\n"
-        "from lancemill.engine.progress import Meter\n"
+        "from lancemill.engine.meter import Meter\n"
         "from lancemill.report.summary import RunSummary\n"
         "console = Console('json', stream=io.StringIO())\n"
         "console.start('t', Meter(['a'], 1))\n"

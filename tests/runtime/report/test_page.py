@@ -13,7 +13,8 @@ from itertools import pairwise
 
 import pytest
 
-from lancemill.engine.progress import HistoryPoint, Meter
+from lancemill.engine.meter import Meter
+from lancemill.engine.progress import HistoryPoint
 from lancemill.report.contact import Pair, pictures_of_pairs, thumbnail
 from lancemill.report.page import RunPage, SetAsideRow, installed_versions, render, set_aside_rows
 from lancemill.report.summary import RunSummary, SummaryTable, Validation

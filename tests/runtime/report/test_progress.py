@@ -8,13 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from lancemill.engine.progress import (
-    HISTORY_POINTS,
-    Meter,
-    StageCounters,
-    StageProgress,
-    find_bottleneck,
-)
+from lancemill.engine.meter import HISTORY_POINTS, Meter, StageCounters
+from lancemill.engine.progress import StageProgress, find_bottleneck
 
 
 @dataclass
