@@ -31,6 +31,8 @@ class Identity:
     resource_version: str = ""
     created: datetime | None = None
     deleting: bool = False
+    orphaning: bool = False
+    """Whether its children are to outlive it (`kubectl delete --cascade=orphan`)."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 

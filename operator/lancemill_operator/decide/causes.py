@@ -45,12 +45,13 @@ def causes(facts: PipelineFacts, pipeline: MultimodalPipeline, now: datetime) ->
     answered_until = times.parse(baseline.schedule_time) if baseline.schedule_time else now
     due = schedule.due(run, answered_until, now)
     specification = specification_hash(pipeline)
-    requested = identity.annotations.get(names.RUN_REQUESTED_AT) or None
+    requested = _in_short(identity.annotations.get(names.RUN_REQUESTED_AT, "")) or None
     versions = _versions(pipeline, facts.datasets)
+    # A version below the one answered is of a dataset that was made anew: news as well.
     newer = {
         name: version
         for name, version in versions.items()
-        if version > baseline.triggers.get(name, version)
+        if version and version != baseline.triggers.get(name, version)
     }
     fresh = run.schedule is None and specification != handled.spec
     pending: list[str] = []
@@ -68,7 +69,7 @@ def causes(facts: PipelineFacts, pipeline: MultimodalPipeline, now: datetime) ->
             "schedule_time": (
                 times.text(due.start) if due.start is not None else baseline.schedule_time
             ),
-            "triggers": {**baseline.triggers, **versions},
+            "triggers": {**baseline.triggers, **newer},
         }
     )
     absent = sorted(one.dataset for one in run.triggers if not versions.get(one.dataset))
@@ -96,15 +97,32 @@ def specification_hash(pipeline: MultimodalPipeline) -> str:
 
 
 def run_id(facts: PipelineFacts, answered: Handled) -> str:
-    """The id of the run that answers these causes: the same whoever works it out, and when."""
-    asked = [
+    """The id of the run that answers these causes: the same whoever works it out, and when.
+
+    What was asked for before may be asked for again (a request of the same text, the first version
+    of a dataset that was made anew): then the id holds the last run's too, since the ledger of a
+    run that is over would say that there is nothing to do.
+    """
+    status = facts.status
+    asked: list[object] = [
         facts.identity.uid,
         facts.identity.generation,
         answered.requested_at,
         answered.schedule_time,
         dict(answered.triggers),
     ]
-    return names.digest(asked)
+    known = status.handled.triggers
+    again = any(version < known.get(name, 0) for name, version in answered.triggers.items())
+    found = names.digest(asked)
+    if status.last_run is None:
+        return found
+    over = {status.last_run.id, *(one.id for one in status.runs)}
+    return names.digest([*asked, status.last_run.id]) if again or found in over else found
+
+
+def _in_short(requested: str) -> str:
+    """A text that may be as long as an annotation, as one that a status can hold."""
+    return requested if len(requested) <= 128 else f"{requested[:100]}…{names.digest(requested)}"
 
 
 def _baseline(facts: PipelineFacts, pipeline: MultimodalPipeline, now: datetime) -> Handled:

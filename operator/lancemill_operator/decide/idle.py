@@ -149,7 +149,7 @@ def _refused(case: Case) -> Decision[PipelineStatus]:
     return Decision(
         status,
         actions=(*_leftovers(case), *_refusal(case.facts, message)),
-        look_again=_ttl(case),
+        look_again=case.next_look(_ttl(case)),
     )
 
 
@@ -166,7 +166,7 @@ def _suspended(case: Case) -> Decision[PipelineStatus]:
     status = case.says(
         "Suspended", at_rest("Suspended", message), Said("Suspended", "True", "Requested", message)
     )
-    return Decision(status, actions=_leftovers(case), look_again=_ttl(case))
+    return Decision(status, actions=_leftovers(case), look_again=case.next_look(_ttl(case)))
 
 
 def _resting(case: Case) -> Decision[PipelineStatus]:
@@ -236,7 +236,7 @@ def _ttl(case: Case) -> timedelta | None:
     last = case.facts.status.last_run
     if last is None or last.ray_job is None:
         return None
-    if all(view.name != last.ray_job for view in case.facts.rayjobs):
+    if all(view.name != last.ray_job or view.deleting for view in case.facts.rayjobs):
         return None
     run = case.pipeline.spec.run
     kept = run.ttl_after_finished if last.result == "Succeeded" else run.keep_cluster_on_failure

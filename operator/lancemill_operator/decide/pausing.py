@@ -10,7 +10,7 @@ from lancemill_operator.actions import Decision, Want
 from lancemill_operator.decide.attempts import FailureClass, Reading, Stage
 from lancemill_operator.decide.case import Case
 from lancemill_operator.decide.interruptions import interruption
-from lancemill_operator.decide.retries import counted, wait
+from lancemill_operator.decide.retries import LONGEST_WAIT, counted, wait
 from lancemill_operator.decide.stopping import STOP_PATIENCE, give_up, what_is_left
 from lancemill_operator.status import Said, at_rest
 
@@ -57,6 +57,8 @@ def waiting(case: Case, current: CurrentRun) -> Decision[PipelineStatus]:
         return give_up(case, current, stop)
     assert current.attempt_time is not None
     left = times.parse(current.attempt_time) - case.now
+    if left > LONGEST_WAIT:
+        left = timedelta()  # written by a clock that was ahead of ours
     if left > timedelta():
         return Decision(
             case.says(

@@ -18,9 +18,9 @@ from datetime import datetime
 from lancemill_api import flow, reach
 from lancemill_api.pipeline import MultimodalPipeline
 from lancemill_api.status import CurrentRun, PipelineStatus
-from lancemill_operator.actions import Decision, Want
+from lancemill_operator.actions import Decision, Delete, Want
 from lancemill_operator.decide import ending, going, idle, pausing, schedule
-from lancemill_operator.decide.case import Case
+from lancemill_operator.decide.case import RAYJOB, Case
 from lancemill_operator.decide.causes import causes
 from lancemill_operator.facts import PipelineFacts
 from lancemill_operator.manifests.defaults import Defaults
@@ -40,7 +40,7 @@ def decide_pipeline(
 ) -> Decision[PipelineStatus]:
     """What is true of the pipeline at `now`, what is to be done, and when to look again."""
     if facts.identity.deleting:
-        return Decision(facts.status)  # its children go by their owner references
+        return _deleted(facts)
     pipeline = facts.pipeline or (facts.frozen.pipeline if facts.frozen is not None else None)
     current = facts.status.current_run
     if pipeline is None and current is not None and Want.FROZEN not in facts.looked:
@@ -58,6 +58,14 @@ def decide_pipeline(
     if current is None:
         return idle.idle(case)
     return _LIFE[current.state](case, current)
+
+
+def _deleted(facts: PipelineFacts) -> Decision[PipelineStatus]:
+    """Its children go by their owner references, but only once it is gone itself: a finalizer of
+    somebody else's would keep a run at work that nobody wants."""
+    left = () if facts.identity.orphaning else facts.rayjobs
+    gone = tuple(Delete(*RAYJOB, view.name, view.uid) for view in left if not view.deleting)
+    return Decision(facts.status, actions=gone)
 
 
 def mistakes(pipeline: MultimodalPipeline) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ _WAITS = {
     FailureClass.INFRASTRUCTURE: (timedelta(seconds=5), timedelta(minutes=5)),
     FailureClass.CAPACITY: (timedelta(minutes=1), timedelta(minutes=10)),
 }
+LONGEST_WAIT = max(longest for _, longest in _WAITS.values()) + timedelta(seconds=2)
+"""Longer than this no attempt is ever put off."""
 
 
 def counted(failures: Failures, failure: FailureClass) -> Failures:

@@ -6,6 +6,7 @@ up for once, by the latest of those missed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -63,20 +64,48 @@ def due(run: Run, answered: datetime, now: datetime) -> Due:
     """What the schedule says at `now`, when all up to `answered` has been answered."""
     if run.schedule is None or mistakes(run):
         return Due(None, None)
-    # Backwards excludes where it starts from, and a schedule knows whole minutes only.
-    latest = _first(run, now.replace(second=0, microsecond=0) + timedelta(minutes=1), reverse=True)
-    following = _first(run, now, reverse=False)
+    latest, following = _around(run, now)
     if latest is not None and (latest <= answered or _too_late(run, now - latest)):
         latest = None
     return Due(latest, following)
 
 
-def _first(run: Run, start: datetime, *, reverse: bool) -> datetime | None:
+_NEAR, _BEFORE = timedelta(hours=3), timedelta(hours=6)
+
+
+def _around(run: Run, now: datetime) -> tuple[datetime | None, datetime | None]:
+    """The last time up to `now`, and the first one after it.
+
+    cronsim takes an hour that a zone has twice for one where it starts within it, and backwards
+    finds the other one of the two. So near a change of a zone's offset it is asked forwards, from
+    some hours before: what was said to come next then comes, and only once.
+    """
+    # Backwards excludes where it starts from, and a schedule knows whole minutes only.
+    minute = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    latest = next(_times(run, minute, reverse=True), None)
+    if latest is None or (_is_calm(run, latest) and _is_calm(run, now)):
+        return latest, next(_times(run, now), None)
+    last = None
+    for moment in _times(run, latest - _BEFORE):
+        if moment > now:
+            return last, moment
+        last = moment
+    return last, None
+
+
+def _is_calm(run: Run, moment: datetime) -> bool:
+    """Whether the zone keeps its offset for some hours about that moment."""
+    zone = ZoneInfo(run.time_zone)
+    offsets = {(moment + by).astimezone(zone).utcoffset() for by in (-_NEAR, _NEAR)}
+    return len(offsets) == 1
+
+
+def _times(run: Run, start: datetime, *, reverse: bool = False) -> Iterator[datetime]:
+    """The schedule's times after `start`, or before it."""
     assert run.schedule is not None
     local = start.astimezone(ZoneInfo(run.time_zone))
-    times_of_it = CronSim(MACROS.get(run.schedule, run.schedule), local, reverse)
-    moment = next(times_of_it, None)
-    return None if moment is None else moment.astimezone(UTC)
+    for moment in CronSim(MACROS.get(run.schedule, run.schedule), local, reverse):
+        yield moment.astimezone(UTC)
 
 
 def _too_late(run: Run, late: timedelta) -> bool:

@@ -41,7 +41,8 @@ def state(case: Case, current: CurrentRun) -> Question:
         return Question(ask_now=True, look_again=_LOOK)
     pause = min(_LONGEST, _FIRST * 2 ** (len(failed) - 1))
     created = failed[-1].created
-    left = pause if created is None else created + pause - case.now
+    # No longer than the pause, where our clock lags behind the API server's.
+    left = pause if created is None else min(pause, created + pause - case.now)
     if left > timedelta():
         return Question(None, len(failed), problem, False, left)
     return Question(None, len(failed), problem, True, _LOOK)

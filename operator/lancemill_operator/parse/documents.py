@@ -39,6 +39,7 @@ def identity(body: Body) -> Identity:
         resource_version=metadata.get("resourceVersion", ""),
         created=moment(metadata.get("creationTimestamp")),
         deleting="deletionTimestamp" in metadata,
+        orphaning="orphan" in (metadata.get("finalizers") or ()),
         annotations=metadata.get("annotations") or {},
         labels=metadata.get("labels") or {},
     )

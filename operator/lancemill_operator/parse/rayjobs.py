@@ -19,6 +19,8 @@ from lancemill_operator.parse.redaction import redacted
 _ON_ITS_WAY = frozenset({"", "Unknown", "HeadPodNotFound", "ContainerCreating", "PodInitializing"})
 """What HeadPodReady says of every head at first (all recordings)."""
 
+LONGEST_REASON, LONGEST_MESSAGE = 128, 4096
+
 
 def view(body: Body) -> RayJobView:
     """A RayJob of ours as KubeRay last described it."""
@@ -34,8 +36,8 @@ def view(body: Body) -> RayJobView:
         attempt=number(labels.get(names.ATTEMPT)),
         deployment=deployment,
         job_status=text(status.get("jobStatus")),
-        reason=text(status.get("reason")),
-        message=redacted(text(status.get("message"))),
+        reason=text(status.get("reason"))[:LONGEST_REASON],
+        message=redacted(text(status.get("message")))[:LONGEST_MESSAGE],
         cluster=text(status.get("rayClusterName")),
         created=moment(metadata.get("creationTimestamp")),
         ended=moment(status.get("endTime")),

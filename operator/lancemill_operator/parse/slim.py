@@ -22,6 +22,7 @@ _METADATA = (
     "generation",
     "creationTimestamp",
     "deletionTimestamp",
+    "finalizers",
     "labels",
     "annotations",
     "ownerReferences",

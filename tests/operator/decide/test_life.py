@@ -9,6 +9,7 @@ import pytest
 
 from lancemill_api.status import Progress
 from lancemill_operator import names
+from lancemill_operator.actions import Delete
 from lancemill_operator.decide import decide_pipeline
 from lancemill_operator.facts import DatasetView, Deployment, Missing, Outcome, Verdict
 from lancemill_operator.status import find, is_true
@@ -557,9 +558,10 @@ def test_the_time_of_a_condition_moves_only_with_its_status():
     assert find(world.status.conditions, "Reconciling").last_transition_time == before
 
 
-def test_a_deleted_pipeline_is_left_alone():
+def test_a_deleted_pipeline_is_left_alone_but_for_its_cluster():
     world = running()
     facts = world.facts()
     gone = replace(facts, identity=replace(facts.identity, deleting=True))
     decision = decide_pipeline(gone, world.now + timedelta(days=1), DEFAULTS)
-    assert (decision.status, decision.actions) == (facts.status, ())
+    removed = (Delete("ray.io/v1", "RayJob", world.only().view.name, world.only().view.uid),)
+    assert (decision.status, decision.actions) == (facts.status, removed)
