@@ -82,19 +82,26 @@ class Budget:
         self.allowed = by_rate if max_rows is None else min(by_rate, max_rows)
         self._max_rows = max_rows
         self._failed = 0
+        self._may_pass = 0
         self._reasons: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
-    def charge(self, faults: Sequence[tuple[str, str]]) -> None:
-        """Count faults given as (reason, message); BudgetExceeded when they are too many."""
+    def charge(self, faults: Sequence[tuple[str, str]], may_pass: int = 0) -> None:
+        """Count faults given as (reason, message); BudgetExceeded when they are too many.
+
+        So many of them as `may_pass` may not be met by a later attempt: where the others alone are
+        within the budget, another attempt may be, too.
+        """
         with self._lock:
             self._failed += len(faults)
+            self._may_pass += may_pass
             self._reasons.update(faults)
             if self._failed > self.allowed:
                 raise BudgetExceeded(
                     self._words(),
                     remedy="mend the rows, exclude them at the "
                     "source, or raise spec.errors.maxRate or maxRows",
+                    final=self._failed - self._may_pass > self.allowed,
                 )
 
     def _words(self) -> str:
@@ -109,8 +116,10 @@ class Budget:
 
 
 def failed_run(fault: Fault, key: str) -> RunError:
-    """The error that ends a run at a row, where `spec.errors` says so."""
+    """The error that ends a run at a row, where `spec.errors` says so; the next attempt would meet
+    the same row."""
     return RunError(
         f"stage {fault.stage} failed on row {key}: {fault.reason}: {fault.message}",
         remedy="spec.errors says fail for it; quarantine sets such rows aside instead",
+        final=not fault.may_pass,
     )

@@ -12,7 +12,7 @@ from lancemill.engine.chunk import Chunk, RowFault
 from lancemill.engine.faults import Budget, FaultPolicy, failed_run
 from lancemill.engine.meter import Meter, StageCounters
 from lancemill.engine.sizing import Gauge
-from lancemill.ops.operation import Applied, Bound, Fault, Outcome
+from lancemill.ops.operation import Applied, Bound, Outcome
 
 
 class StepTask:
@@ -103,7 +103,10 @@ class StepTask:
         if settled:
             for fault in outcome.faults:
                 self._meter.set_aside(fault.reason)
-            self._budget.charge([(fault.reason, fault.message) for fault in outcome.faults])
+            self._budget.charge(
+                [(fault.reason, fault.message) for fault in outcome.faults],
+                may_pass=sum(fault.may_pass for fault in outcome.faults),
+            )
         return chunk.after(outcome, tuple(settled), drop)
 
 
@@ -115,5 +118,5 @@ def _replaced(outcome: Outcome, rows: list[int], again: Outcome) -> Outcome:
     batch = both.take(pa.array(order)).combine_chunks().to_batches()[0]
     tried = set(rows)
     kept = [fault for fault in outcome.faults if fault.row not in tried]
-    new = [Fault(rows[f.row], f.stage, f.reason, f.message) for f in again.faults]
+    new = [replace(fault, row=rows[fault.row]) for fault in again.faults]
     return Outcome(batch, tuple(sorted((*kept, *new), key=lambda fault: fault.row)))

@@ -128,11 +128,17 @@ class Fetch:
         payloads: list[Payload | None] = []
         for row, result in enumerate(results):
             if isinstance(result, RetrievalError):
-                faults.append(Fault(row, self._stage, result.reason, str(result)))
+                faults.append(_fault(row, self._stage, result))
                 result = None
             payloads.append(result)
         made = binary_array(payloads, self._schema.field(self._into).type, whole)
         return Outcome(put_columns(batch, self._schema, {self._into: made}), tuple(faults))
+
+
+def _fault(row: int, stage: str, failure: RetrievalError) -> Fault:
+    # A refused connection is not worth another try in a second; in an hour it may be.
+    may_pass = failure.transient or failure.reason in ("Connection", "Timeout")
+    return Fault(row, stage, failure.reason, str(failure), may_pass)
 
 
 def is_remote(uri: str) -> bool:

@@ -264,7 +264,9 @@ class Infer:
                 return
             first = str(error).strip().splitlines()[0]
             log.debug("%s: the model failed\n%s", self._stage, error)
-            faults.append(Fault(int(numbers[0]), self._stage, "ModelError", first))
+            # Of what a session raises, this alone is said of the values that it was given.
+            may_pass = type(error).__name__ != "InvalidArgument"
+            faults.append(Fault(int(numbers[0]), self._stage, "ModelError", first, may_pass))
         else:
             self._sizer.record(len(rows), time.perf_counter() - began)
 
@@ -285,7 +287,8 @@ class Infer:
         if shape != output.shape or len(values) != (self._fixed or rows):
             raise RunError(
                 f"stage '{self._stage}': the model's output {output.name} has the shape "
-                f"{list(values.shape)} for {rows} rows, planned was {[rows, *output.shape]}"
+                f"{list(values.shape)} for {rows} rows, planned was {[rows, *output.shape]}",
+                final=True,
             )
         return values[:rows]
 

@@ -66,6 +66,9 @@ class Fault:
     reason: str
     """A code in CamelCase: `Truncated`, `HttpStatus`, `TooManyPixels`, …"""
     message: str
+    may_pass: bool = False
+    """Whether a later attempt at the run may not meet it: the network's or the machine's fault, not
+    the row's. In doubt it may."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,7 +262,9 @@ class Sql:
                     waiting += [some.slice(half), some.slice(0, half)]
                     continue
                 row = some.column(ROW)[0].as_py()
-                faults.append(Fault(row, self._stage, "SqlError", _first_line(error)))
+                # Memory or disk that ran out, not the values.
+                may_pass = isinstance(error, duckdb.OperationalError)
+                faults.append(Fault(row, self._stage, "SqlError", _first_line(error), may_pass))
         return parts or [self._asked(rows.slice(0, 0))], tuple(faults)
 
     def _asked(self, rows: pa.RecordBatch) -> pa.Table:

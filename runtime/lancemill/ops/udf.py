@@ -127,7 +127,8 @@ class Udf:
             return
         except BatchFailed as failure:
             if len(batch) <= 1:
-                faults.append(Fault(start, self._stage, failure.reason, str(failure)))
+                told = Fault(start, self._stage, failure.reason, str(failure), failure.may_pass)
+                faults.append(told)
                 parts.append(self._nulls(len(batch)))
                 log.debug("%s: row failed\n%s", self._stage, failure.trace or failure)
                 return

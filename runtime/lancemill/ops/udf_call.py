@@ -20,8 +20,31 @@ from lancemill.ops.entrypoint import load
 Function = Callable[[pa.RecordBatch], Any]
 
 
+_LASTING = (
+    ImportError,
+    SyntaxError,
+    NameError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    NotImplementedError,
+)
+
+
 class ContractError(Exception):
     """A function is not what the manifest declares: it cannot be called, or its result differs."""
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether a later attempt may not meet what a function raised.
+
+    What Python itself raises for a wrong program or wrong values comes again. Files, connections,
+    memory, devices, and whatever a library has a class of its own for, may be right next time.
+    """
+    return isinstance(error, OSError) or not isinstance(error, _LASTING)
 
 
 def prepare(entrypoint: str, base: Path, kind: str, args: Mapping[str, Any]) -> Function:

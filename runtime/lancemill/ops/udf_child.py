@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lancemill.ops.udf_call import ContractError, Function, call, prepare
+from lancemill.ops.udf_call import ContractError, Function, call, may_pass, prepare
 from lancemill.ops.udf_process import (
     BATCH,
     CONTRACT,
@@ -75,6 +75,7 @@ def _tell(parent: socket.socket, error: Exception) -> None:
         "kind": type(error).__name__,
         "message": str(error),
         "trace": "".join(traceback.format_exception(error)),
+        "mayPass": may_pass(error),
     }
     tag = CONTRACT if isinstance(error, ContractError) else ERROR
     _send(parent, tag, json.dumps(told).encode())

@@ -47,11 +47,13 @@ class ChildCrashed(Exception):
 
 
 class ChildError(Exception):
-    """The function raised; `kind` is the exception's class, `trace` its traceback."""
+    """The function raised; `kind` is the exception's class, `trace` its traceback, `may_pass`
+    whether a later attempt may not meet it."""
 
-    def __init__(self, kind: str, message: str, trace: str) -> None:
+    def __init__(self, kind: str, message: str, trace: str, may_pass: bool) -> None:
         self.kind = kind
         self.trace = trace
+        self.may_pass = may_pass
         super().__init__(message)
 
 
@@ -130,7 +132,7 @@ class Child:
         told = json.loads(bytes(payload))
         if tag == CONTRACT:
             raise ChildContractError(told["message"])
-        raise ChildError(told["kind"], told["message"], told["trace"])
+        raise ChildError(told["kind"], told["message"], told["trace"], told["mayPass"])
 
     def _exactly(self, size: int, deadline: float | None) -> memoryview:
         buffer = memoryview(bytearray(size))

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lancemill.errors import RunError
 from lancemill.ops.entrypoint import EntrypointError
-from lancemill.ops.udf_call import ContractError, Function, call, prepare
+from lancemill.ops.udf_call import ContractError, Function, call, may_pass, prepare
 from lancemill.ops.udf_process import (
     Child,
     ChildContractError,
@@ -29,9 +29,10 @@ T = TypeVar("T")
 class BatchFailed(Exception):
     """A batch could not be done; where it is a single row, this is its fault."""
 
-    def __init__(self, reason: str, message: str, trace: str = "") -> None:
+    def __init__(self, reason: str, message: str, trace: str = "", may_pass: bool = True) -> None:
         self.reason = reason
         self.trace = trace
+        self.may_pass = may_pass
         super().__init__(message)
 
 
@@ -60,11 +61,11 @@ class InThreads:
         try:
             return call(self._function, batch, self._declared)
         except ContractError as error:
-            raise RunError(f"{self._name} {error}") from error
+            raise RunError(f"{self._name} {error}", final=True) from error
         except Exception as error:
             trace = "".join(traceback.format_exception(error))
             message = _message(type(error).__name__, str(error))
-            raise BatchFailed("UdfError", message, trace) from error
+            raise BatchFailed("UdfError", message, trace, may_pass(error)) from error
 
     def close(self) -> None:
         close = getattr(self._function, "close", None)
@@ -95,10 +96,10 @@ class InProcesses:
         except ChildError as error:
             self._idle.put(child)
             message = _message(error.kind, str(error))
-            raise BatchFailed("UdfError", message, error.trace) from error
+            raise BatchFailed("UdfError", message, error.trace, error.may_pass) from error
         except ChildContractError as error:
             self._idle.put(child)
-            raise RunError(f"{self._name} {error}") from error
+            raise RunError(f"{self._name} {error}", final=True) from error
         except TimeoutError as error:
             self._discard(child)
             raise BatchFailed("Timeout", f"took longer than {self._spec.row_timeout}") from error
@@ -137,7 +138,7 @@ class InProcesses:
         def attempt() -> Child:
             with self._lock:
                 if self._closed:
-                    raise ContractError("was stopped")
+                    raise RunError(f"{self._name} was stopped")
                 child = Child(self._setup, self._declared)
                 self._all.add(child)
             try:
@@ -169,22 +170,27 @@ def _set_up(attempt: Callable[[], T], spec: Any, name: str) -> T:
     for left in range(spec.setup.attempts - 1, -1, -1):
         try:
             return attempt()
+        except RunError:
+            raise
         except (ContractError, ChildContractError, EntrypointError) as error:
-            raise RunError(f"{name} cannot be used: {error}") from error
-        except TimeoutError as error:
-            failure = RunError(f"{name} took longer than {spec.setup.timeout} to set up")
-            cause: Exception = error
-        except ChildCrashed as error:
-            failure, cause = RunError(f"{name} failed to set up: {error}"), error
-        except ChildError as error:
-            told = _message(error.kind, str(error))
-            failure, cause = RunError(f"{name} failed to set up: {told}"), error
+            raise RunError(f"{name} cannot be used: {error}", final=True) from error
         except Exception as error:
-            told = _message(type(error).__name__, str(error))
-            failure, cause = RunError(f"{name} failed to set up: {told}"), error
-        if left == 0:
-            raise failure from cause
+            if left == 0:
+                raise _setup_failure(error, spec, name) from error
     raise AssertionError("there is at least one attempt")
+
+
+def _setup_failure(error: Exception, spec: Any, name: str) -> RunError:
+    """Why a function could not be set up; final where the next attempt at the run could not."""
+    if isinstance(error, TimeoutError):
+        return RunError(f"{name} took longer than {spec.setup.timeout} to set up")
+    if isinstance(error, ChildCrashed):
+        return RunError(f"{name} failed to set up: {error}")
+    if isinstance(error, ChildError):
+        told, passes = _message(error.kind, str(error)), error.may_pass
+    else:
+        told, passes = _message(type(error).__name__, str(error)), may_pass(error)
+    return RunError(f"{name} failed to set up: {told}", final=not passes)
 
 
 def _within(work: Callable[[], Function], timeout_s: float) -> Function:
