@@ -175,14 +175,7 @@ class HttpClient:
         for address in await self._gate.addresses(target.host, target.port):
             try:
                 async with asyncio.timeout(CONNECT_S):
-                    reader, writer = await asyncio.open_connection(
-                        address,
-                        target.port,
-                        limit=MAX_HEAD,
-                        ssl=tls,
-                        server_hostname=target.host if tls else None,
-                    )
-                return _Connection(reader, writer)
+                    return await _opened(address, target, tls)
             except OSError as error:
                 failure = error
         assert failure is not None, "a gate gives at least one address or raises"
@@ -228,6 +221,41 @@ def _ascii(host: str, url: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._:%-]+", encoded):
         raise RetrievalError("InvalidUri", f"{display(url)}: the host is no valid name")
     return encoded
+
+
+async def _opened(address: str, target: Target, tls: ssl.SSLContext | None) -> _Connection:
+    """A connection to `address`, which is closed again if it does not come about."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=MAX_HEAD, loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport: asyncio.Transport
+    if tls is None:
+        transport, _ = await loop.create_connection(lambda: protocol, address, target.port)
+    else:
+        transport = await _secured(address, target, tls, protocol)
+        protocol.connection_made(transport)
+    return _Connection(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+
+
+async def _secured(
+    address: str, target: Target, tls: ssl.SSLContext, protocol: asyncio.Protocol
+) -> asyncio.Transport:
+    """TLS over a connection that stays ours to close.
+
+    Where asyncio connects by TLS itself, and is given up at the very end of the handshake, it ends
+    TLS in an orderly way: the socket stays open until the server consents, for half a minute and
+    past the end of the loop. What arrives before the handshake goes to a protocol that drops it.
+    """
+    loop = asyncio.get_running_loop()
+    plain, _ = await loop.create_connection(asyncio.Protocol, address, target.port)
+    try:
+        secure = await loop.start_tls(plain, protocol, tls, server_hostname=target.host)
+        if secure is None:
+            raise ConnectionResetError("the connection ended with its handshake")
+    except BaseException:
+        plain.abort()
+        raise
+    return secure
 
 
 async def _ask(connection: _Connection, target: Target) -> Head:

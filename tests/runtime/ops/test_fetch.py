@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import gzip
 import os
@@ -10,6 +11,8 @@ import socket
 import ssl
 import threading
 import warnings
+from asyncio.selector_events import _SelectorSocketTransport
+from asyncio.sslproto import SSLProtocol
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lancemill.errors import PlanError
 from lancemill.ops import fetch
-from lancemill.ops.addresses import refusal
+from lancemill.ops.addresses import Gate, refusal
+from lancemill.ops.http_client import HttpClient
 from lancemill.ops.operation import Place, WorkerContext
 from lancemill.ops.retriever import Surroundings
 from lancemill_api.operations import Fetch as FetchSpec
@@ -486,6 +490,52 @@ def test_connections_end_with_the_operation_though_the_server_does_not_answer_th
         serving.result(60)
     assert results == [(b"x", None)]
     assert warned == []
+
+
+@pytest.mark.parametrize("moment", ["__init__", "connection_made", "_on_handshake_complete"])
+def test_a_connection_given_up_in_its_handshake_is_closed_at_once(authority, monkeypatch, moment):
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.load_cert_chain(authority)
+    done = threading.Event()
+
+    def shake_hands_and_say_no_more(listener):
+        connection, _ = listener.accept()
+        with contextlib.suppress(OSError), own.wrap_socket(connection, server_side=True):
+            done.wait(60)
+
+    sockets = []
+    begin, act = _SelectorSocketTransport.__init__, getattr(SSLProtocol, moment)
+
+    def noted(transport, loop, sock, *given, **named):
+        sockets.append(sock)
+        begin(transport, loop, sock, *given, **named)
+
+    async def given_up(port):
+        trusting = ssl.create_default_context(cafile=authority)
+        trusting.check_hostname = False
+        client = HttpClient(Gate(allow_private=True), tls=trusting)
+        asking = asyncio.create_task(client.get(f"https://127.0.0.1:{port}/a", 100))
+
+        def then_cancelled(*given, **named):
+            act(*given, **named)
+            asking.cancel()
+
+        monkeypatch.setattr(SSLProtocol, moment, then_cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        for _ in range(2):  # a transport closes its socket in the loop's next turn
+            await asyncio.sleep(0)
+        return [sock.fileno() for sock in sockets]
+
+    monkeypatch.setattr(_SelectorSocketTransport, "__init__", noted)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        listener.settimeout(60)
+        serving = pool.submit(shake_hands_and_say_no_more, listener)
+        try:
+            assert asyncio.run(given_up(listener.getsockname()[1])) == [-1]
+        finally:
+            done.set()
+        serving.result(60)
 
 
 # -- stores
