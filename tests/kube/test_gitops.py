@@ -30,6 +30,7 @@ from kube.kuberay.rayjob import Settings
 from kube.namespaces import fresh_namespace
 from kube.operator_process import OperatorProcess, operator
 from kube.rest import Object, resource
+from lancemill_operator.names import CANCEL_RUN
 
 API = "lancemill.dev/v1alpha1"
 SECONDS = 150
@@ -80,6 +81,7 @@ LIVES = {
     "suspended": Life(pipeline("suspended", run={"suspend": True}), "Suspended", "Suspended"),
     "scheduled": Life(pipeline("scheduled", run={"schedule": "0 3 1 1 *"}), "Healthy", "Ready"),
     "refused": Life(pipeline("refused", run={"timeZone": "Mars/Base"}), "Degraded", "Stalled"),
+    "cancelled": Life(pipeline("cancelled", cluster=HUGE), "Degraded", "Stalled"),
     "waits": Life(pipeline("waits", cluster=HUGE), "Progressing", "Reconciling"),
     "accepted": Life(
         pipeline("accepted", cluster=HUGE, run={"readiness": "Accepted"}), "Healthy", "Accepted"
@@ -89,14 +91,20 @@ LIVES = {
 }
 
 
+COMMITTED = {"verdict": "Committed", "rows": 10, "datasetVersion": 3}
+VERDICTS: dict[str, Object] = {
+    "failed": {"verdict": "Failed", "message": "132 of 9800 rows failed"},
+    "cancelled": {"verdict": "NotCommitted"},
+}
+"""What the ledgers of runs that did not commit say."""
+
+
 def answer(pod: Object) -> Ending:
     """What a probe's pod says: of a run, or of a dataset."""
     labels, container = pod["metadata"]["labels"], pod["spec"]["containers"][0]
     words = [*container.get("command", ()), *container.get("args", ())]
     if "--run-id" in words:
-        failed = labels["lancemill.dev/pipeline"] == "failed"
-        verdict = {"verdict": "Failed", "message": "132 of 9800 rows failed"}
-        said = verdict if failed else {"verdict": "Committed", "rows": 10, "datasetVersion": 3}
+        said = VERDICTS.get(labels["lancemill.dev/pipeline"], COMMITTED)
         return Ending(message=json.dumps({"run": words[words.index("--run-id") + 1], **said}))
     if labels["lancemill.dev/dataset"] == "denied":
         wrong = {"ok": False, "problem": "AccessDenied", "message": "403 from s3://lake"}
@@ -158,6 +166,7 @@ def lived(
         kubectl("apply", "-f", "-", input=manifest())
         deadline = time.monotonic() + SECONDS
         while missing_yet := unsettled(kubectl):
+            cancel(kubectl, "cancelled")
             assert time.monotonic() < deadline, f"{missing_yet}\n{process.program.tail()}"
             time.sleep(0.2)
         yield kubectl, process
@@ -187,6 +196,16 @@ def unsettled(kubectl: Kubectl) -> dict[str, Any]:
         for name, one in live(kubectl).items()
         if health(one)[0] != LIVES[name].health or not is_true(one, LIVES[name].condition)
     }
+
+
+def cancel(kubectl: Kubectl, name: str) -> None:
+    """Ask for the end of its run, once it has one, as `lancemill cancel` does."""
+    path = resource(API, "multimodalpipelines", kubectl.namespace, name)
+    found = kubectl.plane.rest().get(path)
+    run = found.get("status", {}).get("currentRun", {}).get("id")
+    annotations = found["metadata"].get("annotations", {})
+    if run and CANCEL_RUN not in annotations:
+        kubectl.plane.rest().merge(path, {"metadata": {"annotations": {CANCEL_RUN: run}}})
 
 
 def is_true(document: Object, kind: str) -> bool:
