@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
 import time
 from collections import Counter
@@ -26,7 +25,6 @@ PARTS = ("deaths", "pictures", "faults")
 
 def main() -> int:
     given = _parser().parse_args()
-    logging.basicConfig(level=logging.CRITICAL)
     with control_plane() as plane, asyncio.Runner() as runner:
         return runner.run(_led(plane, given))
 

@@ -33,7 +33,7 @@ class Life:
 
     name: str
     lead: Lead = field(repr=False)
-    successor: dict[str, Any] | None = field(default=None, repr=False)
+    successor: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     """Settings of the operators after the first."""
 
 
@@ -51,6 +51,13 @@ async def _apply(stage: Stage, spec: Object, name: str = "cats") -> None:
 
 
 async def succeeds(stage: Stage) -> None:
+    """create → succeed"""
+    stage.play("seconds=0")
+    await _apply(stage, _spec())
+    await stage.phase("Succeeded")
+
+
+async def is_kept(stage: Stage) -> None:
     """create → succeed → its cluster's time is over"""
     stage.play("seconds=0")
     await _apply(stage, _spec(ttlAfterFinished="1m"))
@@ -224,6 +231,7 @@ async def _gone(stage: Stage) -> None:
 
 LEADS: dict[str, Lead] = {
     "succeeds": succeeds,
+    "is-kept": is_kept,
     "fails-once": fails_once,
     "finds-no-room": finds_no_room,
     "is-suspended": is_suspended,

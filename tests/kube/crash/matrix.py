@@ -61,8 +61,8 @@ class Case:
     life: Life
     mode: str
     where: str
-    prepare: Prepare = field(repr=False)
-    settings: dict[str, Any] = field(default_factory=dict, repr=False)
+    prepare: Prepare = field(repr=False, compare=False)
+    settings: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     operators: int = 1
     patience: float = PATIENCE
     cast: Cast = field(default=in_this_process, repr=False)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
+import ssl
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,6 +108,7 @@ async def theatre(plane: ControlPlane) -> AsyncIterator[Theatre]:
     ledgers = Ledgers()
     options = Options(Settings(poll=0.5, status_check_timeout=600, after_ttl=0), (), False)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_silent("kopf", "aiohttp.server", "asyncio"))
         client = await stack.enter_async_context(await Client.of(kubeconfig, "crash-matrix"))
         session = await stack.enter_async_context(_upstream(plane))
         made: dict[str, list[str]] = defaultdict(list)
@@ -151,10 +154,22 @@ async def _at_work(watches: dict[Kind, Watch]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@contextlib.contextmanager
+def _silent(*names: str) -> Iterator[None]:
+    """What these have to say of operators that are cut off was asked for."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for one, level in zip(loggers, before, strict=True):
+            one.setLevel(level)
+
+
 def _upstream(plane: ControlPlane) -> aiohttp.ClientSession:
     """One for all doors."""
-    import ssl
-
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             ssl=ssl.create_default_context(cafile=plane.authority), limit=0
