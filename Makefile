@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .PHONY: help setup demo operator-demo test test-fast test-torch soak crash-matrix mutation lint format bench bench-operator crds lock clean
 
 help:            ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 setup:           ## tools and locked dependencies into .venv (once)
 	@scripts/setup dev
@@ -29,6 +29,14 @@ test-torch:      ## what needs torch, in an environment of its own
 soak: setup      ## kill -9 at random moments, for long (SOAK_ROUNDS=500)
 	@.venv/bin/python -m pytest -m soak -o addopts="--strict-markers --import-mode=importlib -s" --timeout=0
 
+crash-matrix: setup ## the operator killed at every write of every life, and every fault of an API server
+	@scripts/kube-assets kubernetes > /dev/null
+	@PYTHONPATH=tests .venv/bin/python -m kube.crash
+
+mutation: setup  ## thousands of manifests made from the CRDs (COUNT=2000)
+	@scripts/kube-assets kubernetes > /dev/null
+	@PYTHONPATH=tests .venv/bin/python -m kube.mutation --count $(or $(COUNT),2000)
+
 lint: setup      ## format, lint, types, import contracts, generated files
 	@scripts/lint
 
@@ -38,6 +46,10 @@ format: setup    ## put the code into the project's format
 bench:           ## peers side by side in one run (an environment of its own)
 	@scripts/setup bench
 	@.venv-bench/bin/python -m benchmarks
+
+bench-operator: setup ## a thousand pipelines at once
+	@scripts/kube-assets kubernetes > /dev/null
+	@PYTHONPATH=tests .venv/bin/python benchmarks/operator_scale.py
 
 crds: setup      ## write crds/*.yaml, the manifest reference and the chart's copies from the models
 	@.venv/bin/python -m lancemill_api.crds crds
