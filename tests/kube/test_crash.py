@@ -14,6 +14,7 @@ from kube.crash.lives import LIVES
 from kube.crash.matrix import DEATHS, Case, Reference, Result, all_led, deaths, references
 from kube.crash.pictures import pictures
 from kube.crash.process import in_its_own_process
+from kube.crash.stage import DEADLINE
 from kube.crash.theatre import theatre
 from lancemill_operator import informer
 from lancemill_operator.informer import settings as informers_own
@@ -82,9 +83,10 @@ def impatient() -> kopf.OperatorSettings:
 def chosen(known: Reference) -> tuple[list[Case], list[Case], list[Case], list[Case]]:
     """Each write once: before it, after it, after it without an answer, before the next …"""
     ways, all_deaths = len(DEATHS), deaths(known)
+    processes = deaths(known, in_its_own_process, patience=DEADLINE)
     return (
         [all_deaths[at * ways + at % ways] for at in range(len(known.writes))],
-        [one for one in deaths(known, in_its_own_process) if (one.mode, one.where) in SIGKILLS],
+        [one for one in processes if (one.mode, one.where) in SIGKILLS],
         [one for one in pictures(known) if one.mode != "dropped news"],
         [one for one in api_faults(known) if (one.mode, one.where) in FAULTS],
     )

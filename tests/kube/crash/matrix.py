@@ -102,10 +102,19 @@ def signature(call: Call) -> str:
     return " ".join(word for word in (words[0] + sub, *words[1:]) if word)
 
 
-def deaths(reference: Reference, cast: Cast = in_this_process) -> list[Case]:
+def deaths(
+    reference: Reference, cast: Cast = in_this_process, patience: float = PATIENCE
+) -> list[Case]:
     """One at every write, in every way."""
     return [
-        Case(reference.life, mode, _place(what, number), _dying(mode, what, number), cast=cast)
+        Case(
+            reference.life,
+            mode,
+            _place(what, number),
+            _dying(mode, what, number),
+            patience=patience,
+            cast=cast,
+        )
         for what, number in reference.writes
         for mode in DEATHS
     ]
