@@ -22,6 +22,7 @@ from lancemill_operator.facts import DatasetView, Frozen, Identity
 from lancemill_operator.kinds import Body
 from lancemill_operator.manifests.frozen import thawed
 from lancemill_operator.parse.rayjobs import moment
+from lancemill_operator.status import refusal
 
 ResourceT = TypeVar("ResourceT", MultimodalPipeline, LanceDataset)
 StatusT = TypeVar("StatusT", PipelineStatus, DatasetStatus)
@@ -79,9 +80,21 @@ def status(model: type[StatusT], body: Body) -> StatusT:
 
 
 def dumped(said: PipelineStatus | DatasetStatus) -> dict[str, Any]:
-    """A status as it is written: what is not there is left out, and so removed by an apply."""
-    written: dict[str, Any] = said.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return written
+    """A status as it is written: what is not there is left out, and so removed by an apply.
+
+    So is what is empty: of a mapping that held something before and is applied as `{}`, an API
+    server makes null, and then refuses that.
+    """
+    return _without_empty(said.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _without_empty(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of lists stay as they are: what is in them is somebody's data."""
+    kept = {
+        name: _without_empty(one) if isinstance(one, Mapping) else one
+        for name, one in value.items()
+    }
+    return {name: one for name, one in kept.items() if one not in ({}, [])}
 
 
 def dataset_view(name: str, body: Body | None, read: ReadDataset | None = None) -> DatasetView:
@@ -101,11 +114,19 @@ def dataset_view(name: str, body: Body | None, read: ReadDataset | None = None) 
         name=name,
         exists=True,
         ready=is_ready,
-        problem="" if is_ready else "; ".join(mistakes) or (ready.message if ready else ""),
+        problem="" if is_ready else "; ".join(mistakes) or _problem(said, ready),
         stalled=stalled is not None and stalled.status == "True",
         version=said.version,
         spec=spec,
     )
+
+
+def _problem(said: DatasetStatus, ready: Condition | None) -> str:
+    """Why it is not ready: before all else, what the API server refuses."""
+    refused = refusal(said)
+    if refused is not None:
+        return refused.message
+    return ready.message if ready is not None else ""
 
 
 def frozen(config_map: Body) -> Frozen | None:

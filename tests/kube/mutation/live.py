@@ -57,7 +57,7 @@ def _unanswered(
     while True:
         process.must_run()
         wrong = [
-            {"why": why, "object": one}
+            {"why": why, "log": _log(process, one), "object": one}
             for plural in PLURALS.values()
             for one in plane.rest().get(resource(API, plural, namespace))["items"]
             if (why := _problem(one))
@@ -65,6 +65,12 @@ def _unanswered(
         if not wrong or time.monotonic() > deadline:
             return wrong
         time.sleep(0.2)
+
+
+def _log(process: OperatorProcess, document: Object) -> list[Object]:
+    """What the operator said last of the object."""
+    name = document["metadata"]["name"]
+    return [line for line in process.lines() if line.get("name") == name][-3:]
 
 
 def _problem(document: Object) -> str:
