@@ -7,13 +7,14 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from kube.binaries import Missing, find_binaries
 from kube.control_plane import ControlPlane, control_plane
 from kube.crash.api_faults import api_faults
 from kube.crash.lives import LIVES
-from kube.crash.matrix import Case, Reference, Result, all_led, deaths, references
+from kube.crash.matrix import Case, Reference, Result, WrongReference, all_led, deaths, references
 from kube.crash.pictures import pictures
 from kube.crash.theatre import theatre
 
@@ -25,8 +26,25 @@ PARTS = ("deaths", "pictures", "faults")
 
 def main() -> int:
     given = _parser().parse_args()
-    with control_plane() as plane, asyncio.Runner() as runner:
-        return runner.run(_led(plane, given))
+    try:
+        with control_plane(find_binaries()) as plane, asyncio.Runner() as runner:
+            if not plane.serves("ray.io/v1"):
+                raise Missing("KubeRay's CRDs are not here: name their folder by KUBERAY_DATA")
+            return runner.run(_led(plane, given))
+    except (Missing, BaseExceptionGroup) as wrong:
+        for one in _leaves(wrong):
+            if not isinstance(one, Missing | WrongReference):
+                raise
+            print(f"crash-matrix: {one}", file=sys.stderr)
+    return 2
+
+
+def _leaves(group: BaseException) -> Iterator[BaseException]:
+    if not isinstance(group, BaseExceptionGroup):
+        yield group
+        return
+    for one in group.exceptions:
+        yield from _leaves(one)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -40,6 +40,10 @@ Prepare = Callable[[Stage], Sequence[Rule]]
 """Puts its faults onto the stage; those given back must be met."""
 
 
+class WrongReference(Exception):
+    """Even an undisturbed life does not go as it should."""
+
+
 @dataclass(frozen=True)
 class Reference:
     """An undisturbed life."""
@@ -140,7 +144,7 @@ async def reference(theatre: Theatre, life: Life) -> Reference:
         tasks = [group.create_task(_undisturbed(theatre, life)) for _ in range(2)]
     one, other = (task.result() for task in tasks)
     if one.end != other.end:
-        raise AssertionError(f"{life.name} ends in two ways: {one.end.difference(other.end)}")
+        raise WrongReference(f"{life.name} ends in two ways: {one.end.difference(other.end)}")
     return replace(
         one,
         writes=tuple(write for write in one.writes if write in other.writes),
@@ -158,7 +162,7 @@ async def _undisturbed(theatre: Theatre, life: Life) -> Reference:
             await life.lead(found)
             end = await _calm(found)
     if found.resyncs or found.ends:
-        raise AssertionError(f"{life.name} needed {found.resyncs} resyncs; {found.ends}")
+        raise WrongReference(f"{life.name} needed {found.resyncs} resyncs; {found.ends}")
     calls = tuple(found.calls)
     return Reference(
         life, end, calls, tuple(_numbered(calls)), tuple(heard), time.monotonic() - began
@@ -212,7 +216,7 @@ async def _calm(found: Stage) -> End:
     end, since = await end_of(found), time.monotonic()
     while time.monotonic() - since < CALM:
         if time.monotonic() > deadline:
-            raise AssertionError(f"the end of a reference does not stay: {end.lines}")
+            raise WrongReference(f"the end of a reference does not stay: {end.lines}")
         await asyncio.sleep(0.5)
         now = await end_of(found)
         if now != end or now.going:
