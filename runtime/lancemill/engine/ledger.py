@@ -30,13 +30,15 @@ from typing import Any
 
 from lancemill.engine.attempt import BEAT_SECONDS, identity, is_alive
 from lancemill.engine.result import ShardResult
-from lancemill.errors import Overtaken, RunConflict, StorageError
+from lancemill.errors import Interrupted, Overtaken, RunConflict, StorageError
 from lancemill.storage import Location
 
 COMMITS = "commits"
 FAILED = "failed"
 CLOSED = "closed"
 
+STOPPED_S = 3.0
+"""How long who stops a run waits for a store to note that. The next attempt sees no beat either."""
 CLAIMS = 16
 """Claims that may be lost to others, one after another."""
 
@@ -181,15 +183,25 @@ class Ledger:
     def release(self, error: BaseException | None = None) -> None:
         """Let another attempt go on at once; `error` is what ended this one."""
         self._beating.set()
-        if self._beater is not None:
-            self._beater.join()
-            self._beater = None
-            said = {}
-            if error is not None and not isinstance(error, Overtaken):
-                said = {"error": type(error).__name__, "message": str(error)}
-            # How the run ended counts more than a note of it; the next attempt sees no beat.
-            with contextlib.suppress(StorageError):
-                self.folder.put(f"attempts/{self.attempt:04d}.end", _bytes(said))
+        if self._beater is None:
+            return
+        said = {}
+        if error is not None and not isinstance(error, Overtaken):
+            said = {"error": type(error).__name__, "message": str(error)}
+        if isinstance(error, Interrupted):
+            last = threading.Thread(target=self._say_end, args=(said,), daemon=True)
+            last.start()
+            last.join(STOPPED_S)
+        else:
+            self._say_end(said)
+
+    def _say_end(self, said: dict[str, Any]) -> None:
+        assert self._beater is not None, "only who has claimed the run ends"
+        self._beater.join()
+        self._beater = None
+        # How the run ended counts more than a note of it; the next attempt sees no beat.
+        with contextlib.suppress(StorageError):
+            self.folder.put(f"attempts/{self.attempt:04d}.end", _bytes(said))
 
     def end(self, attempt: int) -> dict[str, Any] | None:
         """What an attempt said when it ended; None where it has not, or could not."""

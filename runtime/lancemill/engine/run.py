@@ -62,7 +62,8 @@ class RunInProgress:
         self.head: pa.Table | None = None
         """The first rows of the output, for the page."""
         self.beginning = False
-        """True until the source is listed: nothing has been done that had to be finished."""
+        """True until there are rows to do or a commit to finish: whoever stops it may leave it
+        wherever it stands."""
         self._work: Work | None = None
         self._interrupted = False
 
@@ -84,9 +85,9 @@ class RunInProgress:
                 remedy="`lancemill runs` lists them",
             )
         self.beginning = True
-        self.account.attempt = self.ledger.claim(self.options.epoch, self._stop_overtaken)
         ended: LancemillError | None = None
         try:
+            self.account.attempt = self.ledger.claim(self.options.epoch, self._stop_overtaken)
             return self._execute()
         except LancemillError as error:
             ended = error
@@ -113,7 +114,6 @@ class RunInProgress:
 
     def _execute(self) -> RunSummary:
         record = self._record()
-        self.beginning = False
         base = record["base"]
         self.snapshot = snapshot = self.prepared.source.open_snapshot(record["snapshot"])
         earlier = None if self.options.sample else self._committed_before(record)
@@ -151,12 +151,14 @@ class RunInProgress:
         begun = self.ledger.begun()
         if begun is None:
             return None
+        self.beginning = False
         self.account.begun = True
         return finish(self.sink, self.ledger, record, begun[1])
 
     def _run_shards(self, snapshot: Snapshot, shards: Sequence[Shard], base: Any) -> None:
         account = self.account
         account.results = self.ledger.finished()
+        self.beginning = False
         before = len(account.results)
         work = self._work = Work(self.request, shards)
         account.meter = work.meter
@@ -200,6 +202,7 @@ class RunInProgress:
         summaries: list[SummaryTable],
     ) -> RunSummary:
         """Behind the commit: everything here may be repeated."""
+        self.beginning = False
         self.account.committed = committed
         self.ledger.still_mine()  # else who came after it closes the books
         close_books(self.sink, self.ledger, self.ref, committed, self.account.results)
@@ -223,6 +226,7 @@ class RunInProgress:
 
     def _nothing_to_do(self, record: dict[str, Any]) -> RunSummary:
         said = record["snapshot"].get("told", "")
+        self.beginning = False
         if self.options.sample is None:
             self._begin(None)
             committed = self.account.committed = Committed(version=None, rows=0)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import email.utils
 import http.client
+import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import quote, unquote, urljoin, urlsplit
@@ -39,15 +40,17 @@ def list_index(uri: str, wanted: Wanted | None = None, pause_s: float = 0.2) -> 
     `uri` names one. `pause_s`: the first pause before another attempt, doubled each time."""
     site = _Site(uri, pause_s)
     root = uri if uri.endswith("/") else uri + "/"
+    pool = ThreadPoolExecutor(IN_FLIGHT)
     try:
-        with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            page = site.get(root)
-            if page.status == 404 and not uri.endswith("/"):
-                yield site.single(uri)
-                return
+        page = site.get(root)
+        if page.status == 404 and not uri.endswith("/"):
+            yield site.single(uri)
+        else:
             yield from _Walk(site, root, wanted, pool).folder(root, page, depth=0)
     finally:
+        # Nobody waits for answers that nobody wants: those under way end with their connections.
         site.close()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def child_uri(prefix: str, key: str) -> str:
@@ -103,6 +106,7 @@ class _Site:
         self._pause_s = pause_s
         self._own = threading.local()
         self._opened: list[http.client.HTTPConnection] = []
+        self._closed = threading.Event()
 
     def get(self, url: str) -> _Response:
         return self._asked("GET", url)
@@ -132,7 +136,12 @@ class _Site:
         return self.head(unquote(urlsplit(url).path.rpartition("/")[2]), url)
 
     def close(self) -> None:
+        """End every request, those of other threads too."""
+        self._closed.set()
         for connection in self._opened:
+            with suppress(OSError):
+                if connection.sock is not None:
+                    connection.sock.shutdown(socket.SHUT_RDWR)
             connection.close()
 
     def _asked(self, method: str, url: str) -> _Response:
@@ -159,12 +168,15 @@ class _Site:
                 self._forget()
                 if attempt == ATTEMPTS - 1 or isinstance(error, ssl.SSLCertVerificationError):
                     raise explain(_as_os_error(error), url) from error
-            time.sleep(self._pause_s * 2**attempt)
+            if self._closed.wait(self._pause_s * 2**attempt):
+                raise StorageError(f"{display(url)}: given up")
         raise AssertionError("the last attempt returns or raises")
 
     def _once(self, method: str, url: str) -> _Response:
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if self._closed.is_set():
+            raise ConnectionAbortedError("given up")
         connection = self._connection()
         connection.request(method, path, headers={"User-Agent": "lancemill", "Accept": "*/*"})
         answer = connection.getresponse()
@@ -175,6 +187,8 @@ class _Site:
         if len(body) > MAX_PAGE_BYTES:
             self._forget()
             raise StorageError(f"{display(url)}: an index page of more than {MAX_PAGE_BYTES} bytes")
+        if self._closed.is_set():  # too late for `close` to end this connection
+            self._forget()
         return _Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, body)
 
     def _connection(self) -> http.client.HTTPConnection:

@@ -27,7 +27,7 @@ from lancemill.sources.shards import UNKNOWN_SIZE, cut
 from lancemill.sources.snapshot_file import SnapshotFile, publish, spool
 from lancemill.sources.source import Shard
 from lancemill.sources.where import check_where, where_filter
-from lancemill.storage import explain, is_local, listed, local_path, open_store
+from lancemill.storage import explain, interruptibly, is_local, listed, local_path, open_store
 
 PATH = "spec.source.objects"
 
@@ -245,7 +245,7 @@ def list_store(uri: str, storage: object | None) -> Iterator[Found]:
 
 def _single(store: Any, path: str, uri: str) -> Iterator[Found]:
     try:
-        meta = store.head(path)
+        meta = interruptibly(lambda: store.head(path))
     except FileNotFoundError:
         return
     yield replace(_found(meta, path.rpartition("/")[2]), uri=uri)

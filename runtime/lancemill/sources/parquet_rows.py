@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lancemill.errors import StorageError
-from lancemill.storage import Location, explain, is_local, local_path, open_store
+from lancemill.storage import Location, explain, interruptibly, is_local, local_path, open_store
 
 REMOTE_BUFFER = 1 << 20
 
@@ -112,7 +112,7 @@ class _RemoteFile(io.RawIOBase):
 
     def __init__(self, place: Location) -> None:
         self._place = place
-        self._size = int(place.store.head(place.path)["size"])
+        self._size = int(interruptibly(lambda: place.store.head(place.path))["size"])
         self._at = 0
 
     def readable(self) -> bool:
@@ -133,7 +133,8 @@ class _RemoteFile(io.RawIOBase):
         length = left if size is None or size < 0 else min(size, left)
         if length == 0:
             return b""
-        data = self._place.store.get_range(self._place.path, start=self._at, length=length)
+        store, path, start = self._place.store, self._place.path, self._at
+        data = interruptibly(lambda: store.get_range(path, start=start, length=length))
         self._at += length
         return bytes(data)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lancemill.storage import explain, is_local, local_path, open_store
+from lancemill.storage import explain, interruptibly, is_local, local_path, open_store
 
 GROUP_ROWS = 10_000
 GROUP_BYTES = 32 << 20
@@ -86,7 +86,7 @@ def publish(path: Path, folder: str, name: str, storage: object | None) -> str:
             shutil.move(path, target)
             return str(target)
         place = open_store(folder, storage).child(name)
-        place.store.put(place.path, path)
+        interruptibly(lambda: place.store.put(place.path, path))
         return place.uri
     except (OSError, BaseError) as error:
         raise explain(error, folder) from error

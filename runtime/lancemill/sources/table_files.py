@@ -13,7 +13,7 @@ from lancemill.sources.globs import mask
 from lancemill.sources.listing import Found
 from lancemill.sources.local_tree import list_tree
 from lancemill.sources.objects import list_store
-from lancemill.storage import explain, is_local, local_path, open_store, scheme_of
+from lancemill.storage import explain, interruptibly, is_local, local_path, open_store, scheme_of
 
 _GLOB = re.compile(r"[*?\[]")
 
@@ -54,7 +54,7 @@ def current(file: TableFile, storage: object | None) -> TableFile:
             facts = local_path(file.uri).stat()
             return TableFile(file.uri, facts.st_size, str(facts.st_mtime_ns // 1000))
         place = open_store(file.uri, storage)
-        meta = place.store.head(place.path)
+        meta = interruptibly(lambda: place.store.head(place.path))
     except (OSError, BaseError) as error:
         raise explain(error, file.uri) from None
     modified = str(int(meta["last_modified"].timestamp() * 1_000_000))

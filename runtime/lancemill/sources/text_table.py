@@ -23,7 +23,7 @@ from lancemill.sources.snapshot_file import SnapshotFile, publish, spool
 from lancemill.sources.source import Shard
 from lancemill.sources.table_columns import chosen
 from lancemill.sources.table_files import TableFile, check_unchanged, table_files
-from lancemill.storage import explain, is_local, local_path, open_store
+from lancemill.storage import each, explain, is_local, local_path, open_store
 
 if TYPE_CHECKING:
     import duckdb
@@ -154,7 +154,7 @@ def _download(uri: str, target: Path, storage: object | None) -> None:
     place = open_store(uri, storage)
     try:
         with target.open("wb") as file:
-            for part in place.store.get(place.path).stream():
+            for part in each(lambda: place.store.get(place.path).stream()):
                 file.write(part)
     except (OSError, BaseError) as error:
         raise explain(error, uri) from error

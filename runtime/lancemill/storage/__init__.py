@@ -6,6 +6,7 @@ reads and writes itself gets its options from `lance_options`, made of the same 
 
 from lancemill.storage.broken_answers import listed
 from lancemill.storage.explanations import explain
+from lancemill.storage.interruptible import each, interruptibly
 from lancemill.storage.location import Location, open_store, probe_conditional_put
 from lancemill.storage.options import Storage, lance_options
 from lancemill.storage.uris import absolute, display, file_uri, is_local, local_path, scheme_of
@@ -15,8 +16,10 @@ __all__ = [
     "Storage",
     "absolute",
     "display",
+    "each",
     "explain",
     "file_uri",
+    "interruptibly",
     "is_local",
     "lance_options",
     "listed",

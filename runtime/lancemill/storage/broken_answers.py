@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
+
+from lancemill.storage.interruptible import each, interruptibly
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -31,7 +34,8 @@ def listed(store: ObjectStore, prefix: str | None) -> Iterator[ObjectMeta]:
     last, ordered, failures = "", True, 0
     while True:
         try:
-            for chunk in store.list(prefix, offset=last or None, chunk_size=PAGE):
+            pages = partial(store.list, prefix, offset=last or None, chunk_size=PAGE)
+            for chunk in each(pages):
                 for meta in chunk:
                     ordered = ordered and meta["path"].encode() > last.encode()
                     last, failures = meta["path"], 0
@@ -51,7 +55,7 @@ def read(store: ObjectStore, path: str) -> bytes:
     failures = 0
     while True:
         try:
-            return bytes(store.get(path).bytes())
+            return bytes(interruptibly(lambda: store.get(path).bytes()))
         except BaseError as error:
             failures += 1
             if not _worth_it(error, failures):

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lancemill.errors import StorageError
 from lancemill.storage.broken_answers import listed, read
 from lancemill.storage.explanations import explain
+from lancemill.storage.interruptible import interruptibly
 from lancemill.storage.options import RETRIES, SECRET_KEYS, Access, access
 from lancemill.storage.uris import absolute, split
 
@@ -47,7 +49,7 @@ class Location:
     def put(self, name: str, data: bytes) -> None:
         """Write the object `name`, whole or not at all, in place of what was there."""
         with self._explained(name):
-            self.store.put(self._path(name), data)
+            interruptibly(lambda: self.store.put(self._path(name), data))
 
     def put_new(self, name: str, data: bytes) -> bool:
         """Write the object `name` if there is none; False if there is. Of racers one gets True.
@@ -59,7 +61,7 @@ class Location:
 
         with self._explained(name):
             try:
-                self.store.put(self._path(name), data, mode="create")
+                interruptibly(lambda: self.store.put(self._path(name), data, mode="create"))
             except (AlreadyExistsError, PreconditionError):
                 return False
             return True
@@ -85,7 +87,7 @@ class Location:
         """Remove objects; those that do not exist are no error."""
         for name in names:
             with self._explained(name), suppress(FileNotFoundError):
-                self.store.delete(self._path(name))
+                interruptibly(partial(self.store.delete, self._path(name)))
 
     def _path(self, name: str) -> str:
         return f"{self.path}/{name}".strip("/")

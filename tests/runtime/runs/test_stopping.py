@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,50 @@ def test_a_run_that_lists_a_slow_server_stops_soon(place: Place) -> None:
         until(lambda: any(r.method == "HEAD" for r in server.requests))
         stopped(process)
     assert len([r for r in server.requests if r.method == "HEAD"]) < len(many)
+
+
+def asked(server: HttpServer, method: str) -> bool:
+    return any(request.method == method for request in server.requests)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_run_that_lists_a_server_that_never_answers_stops_soon(place: Place, method: str) -> None:
+    never = threading.Event()
+    with (
+        faulty_http(FILES, hold=never, only=method) as server,
+        started("run", str(over_http(place, server)), "--quiet") as process,
+    ):
+        until(lambda: asked(server, method))
+        assert "was stopped before its first row" in stopped(process)
+
+
+def in_s3(server: HttpServer, name: str, **more: Any) -> dict[str, Any]:
+    """A place in a bucket of `server`."""
+    storage = {"endpoint": server.url, "region": "us-east-1", "allowHttp": True, "anonymous": True}
+    return {"uri": f"s3://silent/{name}", "storage": storage, **more}
+
+
+@pytest.mark.parametrize(
+    ("changes", "method"),
+    [
+        (lambda s3: {"source": {"objects": in_s3(s3, "pictures/")}}, "GET"),
+        (lambda s3: {"source": {"table": in_s3(s3, "t.parquet", format="parquet")}}, "GET"),
+        (lambda web: {"source": {"table": {"uri": web.uri("t.csv"), "format": "csv"}}}, "HEAD"),
+        (lambda s3: {"sink": {"lance": in_s3(s3, "out.lance")}}, "GET"),
+        (lambda s3: {"sink": {"jsonl": in_s3(s3, "out.jsonl", columns=["key"])}}, "GET"),
+    ],
+    ids=["listing", "table", "http", "dataset", "ledger"],
+)
+def test_a_run_that_waits_for_a_store_that_never_answers_stops_soon(
+    place: Place, changes: Callable[[HttpServer], dict[str, Any]], method: str
+) -> None:
+    place.pictures(2)
+    with (
+        faulty_http({}, hold=threading.Event()) as server,
+        started("run", str(place.manifest(**changes(server))), "--quiet") as process,
+    ):
+        until(lambda: asked(server, method))
+        stopped(process)
 
 
 def test_a_run_that_waits_for_its_next_attempt_stops_soon(place: Place) -> None:
