@@ -10,16 +10,26 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from lancemill_operator import kinds, names
 from lancemill_operator.actions import Action, Apply, Create, Delete, Emit
-from lancemill_operator.api import AlreadyExists, Api, ApiError, Conflict, NotFound
+from lancemill_operator.api import (
+    AlreadyExists,
+    Api,
+    ApiError,
+    Conflict,
+    Forbidden,
+    NotFound,
+    Refused,
+)
 from lancemill_operator.facts import Identity
 from lancemill_operator.kinds import Body, Kind
 from lancemill_operator.picture import Picture
+from lancemill_operator.status import CREATE_REFUSED
 from lancemill_operator.store import Object
 
 LONGEST_NOTE = 1024
@@ -28,6 +38,15 @@ LONGEST_NOTE = 1024
 
 class NameTaken(Exception):
     """An object of somebody else has the name that ours must have."""
+
+
+class ActionRefused(ApiError):
+    """The API server refuses what was decided, and would refuse it again: a quota, a policy, a
+    right that is missing. `why` is the reason of the condition that tells it."""
+
+    def __init__(self, why: str, what: str, error: ApiError) -> None:
+        super().__init__(error.status, error.reason, f"{what}: {error}", error.retry_after)
+        self.why = why
 
 
 class Hand:
@@ -70,11 +89,14 @@ class Hand:
         for action in actions:
             match action:
                 case Create(body):
-                    await self._create(owner, body)
+                    with _refused_as(CREATE_REFUSED, body["kind"], body["metadata"]["name"]):
+                        await self._create(owner, body)
                 case Apply(body):
-                    await self._apply(owner, body)
+                    with _refused_as(CREATE_REFUSED, body["kind"], body["metadata"]["name"]):
+                        await self._apply(owner, body)
                 case Delete():
-                    await self._delete(owner, action)
+                    with _refused_as("DeleteRefused", action.kind, action.name):
+                        await self._delete(owner, action)
                 case Emit():
                     await self._emit(kind, owner, action, now)
 
@@ -99,7 +121,11 @@ class Hand:
         return found
 
     async def _apply(self, owner: Identity, body: Body) -> None:
-        await self._api.apply(kinds.of_body(body), owner.namespace, body)
+        kind = kinds.of_body(body)
+        applied = await self._api.apply(kind, owner.namespace, body)
+        if "deletionTimestamp" in applied["metadata"]:
+            name = body["metadata"]["name"]
+            raise NameTaken(f"{kind} {name} is being deleted; it is made anew once it is gone")
 
     async def _delete(self, owner: Identity, action: Delete) -> None:
         kind = kinds.of(action.api_version, action.kind)
@@ -159,3 +185,12 @@ class Hand:
         except ApiError as error:
             if error.status not in (0, 403, 422, 429, 500, 503):
                 raise
+
+
+@contextmanager
+def _refused_as(why: str, kind: str, name: str) -> Iterator[None]:
+    """Says of a refusal what was refused. A kind that is not there (404) is one as well."""
+    try:
+        yield
+    except (Forbidden, Refused, NotFound) as error:
+        raise ActionRefused(why, f"{kind} {name}", error) from error

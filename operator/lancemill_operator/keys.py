@@ -67,6 +67,6 @@ def _readiness(dataset: Body | None) -> Any:
     said = sorted(
         (one.get("type", ""), one.get("status"), one.get("message"), one.get("observedGeneration"))
         for one in status.get("conditions") or ()
-        if one.get("type") in ("Ready", "Stalled")
+        if one.get("type") in ("Ready", "Stalled", "Degraded")
     )
     return metadata.get("uid"), metadata.get("generation"), status.get("version"), said

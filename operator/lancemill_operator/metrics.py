@@ -19,6 +19,7 @@ from lancemill_operator.kinds import DATASET, PIPELINE, Body
 from lancemill_operator.store import Store
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+RESULTS = ("Succeeded", "Failed", "Cancelled")
 _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -166,8 +167,12 @@ class _Objects(Collector):
             "Runs that ended since the operator started, by their result.",
             labels=["namespace", "pipeline", "result"],
         )
-        for (namespace, name), results in self._metrics.ends().items():
-            for result, number in results.items():
+        ends = self._metrics.ends()
+        for body in self._store.all(PIPELINE):
+            namespace, name = _labels(body)
+            # From 0 on: Prometheus' increase() does not see what a series began with.
+            for result in RESULTS:
+                number = ends.get((namespace, name), {}).get(result, 0)
                 family.add_metric([namespace, name, result], number)
         return family
 

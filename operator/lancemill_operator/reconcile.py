@@ -7,6 +7,10 @@
 
 Where the status stays as it is but something is to be made or removed, the object is read live
 before: a picture that lags behind must not start a run for a manifest that is gone.
+
+What the API server refuses (a quota, a policy, a right that is missing) is told in the object's
+condition Degraded, in the server's own words, until it has been done: the next try, after a while
+that grows, is the same decision again.
 """
 
 from __future__ import annotations
@@ -17,9 +21,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from lancemill_api.status import DatasetStatus, PipelineStatus
-from lancemill_operator.act import Hand
+from lancemill_operator.act import ActionRefused, Hand, NameTaken
 from lancemill_operator.actions import Action, Apply, Create, Decision, Delete, Want
-from lancemill_operator.api import Api, NotFound
+from lancemill_operator.api import Api, ApiError, Forbidden, NotFound, Refused
 from lancemill_operator.facts import DatasetFacts, PipelineFacts
 from lancemill_operator.keys import Key
 from lancemill_operator.kinds import PIPELINE, Body
@@ -27,7 +31,9 @@ from lancemill_operator.logs import Log
 from lancemill_operator.manifests.defaults import Defaults
 from lancemill_operator.metrics import Metrics
 from lancemill_operator.parse import documents
+from lancemill_operator.parse.redaction import redacted
 from lancemill_operator.picture import Picture
+from lancemill_operator.status import Said, refusal, with_degraded, without_refusal
 from lancemill_operator.store import Object
 from lancemill_operator.world import World
 
@@ -104,8 +110,21 @@ class Reconciler:
         self, key: Key, procedure: Procedure[FactsT, StatusT], body: Object
     ) -> timedelta | None:
         now = self._clock()
+        try:
+            return await self._carried_out(key, procedure, body, now)
+        except (Forbidden, Refused, ActionRefused, NameTaken) as error:
+            await self._tell_refusal(key, procedure, error, now)
+            raise
+
+    async def _carried_out(
+        self, key: Key, procedure: Procedure[FactsT, StatusT], body: Object, now: datetime
+    ) -> timedelta | None:
         facts, decision = await self._decided(key, procedure, body, now)
-        status = documents.dumped(decision.status)
+        generation, refused = facts.identity.generation, refusal(facts.status)
+        rest = said = without_refusal(decision.status, generation, now)
+        if refused is not None and _will_change_something(decision):
+            said = with_degraded(rest, refused, generation, now)  # until it has been done
+        status = documents.dumped(said)
         changed = status != documents.dumped(facts.status)
         if decision.before:
             await self._make_sure(key, body)
@@ -115,6 +134,8 @@ class Reconciler:
         elif not decision.before and any(map(_changes_something, decision.actions)):
             await self._make_sure(key, body)
         await self._hand.perform(key.kind, facts.identity, decision.actions, now)
+        if said is not rest:
+            await self._written(key, procedure.read(body), documents.dumped(rest), body)
         if changed or decision.actions:
             self._tell(key, decision, status)
         return decision.look_again
@@ -131,6 +152,27 @@ class Reconciler:
             for want in sorted(decision.wants - facts.looked):
                 facts = await procedure.look(facts, want, now, lambda: self._again(key))
         raise NeverContent(f"wants {', '.join(sorted(decision.wants))} again and again")
+
+    async def _tell_refusal(
+        self,
+        key: Key,
+        procedure: Procedure[FactsT, StatusT],
+        error: ApiError | NameTaken,
+        now: datetime,
+    ) -> None:
+        """Say it in the status, as that was written last; where even that fails, in the log."""
+        body = self._picture.store.get(key.kind, key.namespace, key.name)
+        if body is None:
+            return
+        facts = procedure.read(body)
+        said = Said("Degraded", "True", _reason(error), redacted(str(error)))
+        status = with_degraded(facts.status, said, facts.identity.generation, now)
+        if facts.identity.deleting or refusal(status) == refusal(facts.status):
+            return
+        try:
+            await self._written(key, facts, documents.dumped(status), body)
+        except (ApiError, Stale) as untold:
+            self._log.debug("a refusal could not be told", why=str(untold), name=key.name)
 
     async def _written(
         self, key: Key, facts: PipelineFacts | DatasetFacts, status: Mapping[str, Any], body: Object
@@ -179,6 +221,17 @@ class Reconciler:
             **({"did": did} if did else {}),
             **decision.labels,
         )
+
+
+def _reason(error: ApiError | NameTaken) -> str:
+    """The condition's reason."""
+    if isinstance(error, NameTaken):
+        return "NameTaken"
+    return error.why if isinstance(error, ActionRefused) else "Refused"
+
+
+def _will_change_something(decision: Decision[Any]) -> bool:
+    return any(map(_changes_something, (*decision.before, *decision.actions)))
 
 
 def _changes_something(action: Action) -> bool:

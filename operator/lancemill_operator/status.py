@@ -21,11 +21,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
-from lancemill_api.status import Condition
+from lancemill_api.status import Condition, DatasetStatus, PipelineStatus
 from lancemill_operator import times
 
+StatusT = TypeVar("StatusT", PipelineStatus, DatasetStatus)
 Truth = Literal["True", "False", "Unknown"]
 LONGEST_MESSAGE = 2048
 """Characters of a condition's message: enough to tell, small enough for an object read often."""
@@ -61,6 +62,38 @@ def is_true(all_of_them: Iterable[Condition], kind: str) -> bool:
     """Whether the condition of that type is there and True."""
     found = find(all_of_them, kind)
     return found is not None and found.status == "True"
+
+
+# -- what the API server refuses: told by whoever carries a decision out, whatever was decided
+
+CREATE_REFUSED = "CreateRefused"
+REFUSALS = frozenset({CREATE_REFUSED, "DeleteRefused", "NameTaken", "Refused"})
+"""Reasons of Degraded that stay until what was refused has been done, and no longer."""
+
+
+def refusal(status: PipelineStatus | DatasetStatus) -> Said | None:
+    """What the status says that the API server refuses."""
+    said = find(status.conditions, "Degraded")
+    if said is None or said.status != "True" or said.reason not in REFUSALS:
+        return None
+    return Said("Degraded", "True", said.reason, said.message)
+
+
+def with_degraded(status: StatusT, said: Said, generation: int, now: datetime) -> StatusT:
+    """The status with this for Degraded, and all else as it is."""
+    before = find(status.conditions, "Degraded")
+    made = _one(before, said, generation, now)
+    others = [made if one.type == "Degraded" else one for one in status.conditions]
+    if before is None:
+        others.append(made)
+    return status.model_copy(update={"conditions": tuple(others)})
+
+
+def without_refusal(status: StatusT, generation: int, now: datetime) -> StatusT:
+    """The status without word of a refusal."""
+    if refusal(status) is None:
+        return status
+    return with_degraded(status, Said("Degraded", "False", "AsExpected"), generation, now)
 
 
 def _one(before: Condition | None, said: Said, generation: int, now: datetime) -> Condition:

@@ -68,7 +68,11 @@ def test_series_end_with_their_object() -> None:
     metrics.observe(store)
     store.saw(PIPELINE, body("cats", lastRun=RUN))
     metrics.run_ended("n", "cats", "Succeeded")
-    assert told(metrics)["lancemill_runs_total"] == [({**CATS, "result": "Succeeded"}, 1)]
+    assert told(metrics)["lancemill_runs_total"] == [
+        ({**CATS, "result": "Succeeded"}, 1),
+        ({**CATS, "result": "Failed"}, 0),
+        ({**CATS, "result": "Cancelled"}, 0),
+    ]
     store.lost(PIPELINE, "n", "cats")
     metrics.forget("n", "cats")
     found = told(metrics)
@@ -77,12 +81,13 @@ def test_series_end_with_their_object() -> None:
 
 
 def test_ends_of_runs_are_counted_by_their_result() -> None:
-    metrics = Metrics()
-    metrics.observe(Store())
+    metrics, store = Metrics(), Store()
+    metrics.observe(store)
+    store.saw(PIPELINE, body("cats"))
     for result in ("Succeeded", "Failed", "Succeeded"):
         metrics.run_ended("n", "cats", result)
     counted = {labels["result"]: value for labels, value in told(metrics)["lancemill_runs_total"]}
-    assert counted == {"Succeeded": 2, "Failed": 1}
+    assert counted == {"Succeeded": 2, "Failed": 1, "Cancelled": 0}
 
 
 def test_calls_are_counted_by_verb_kind_and_code() -> None:

@@ -20,12 +20,12 @@ from lancemill_operator.decide.pausing import retry, suspend
 from lancemill_operator.decide.retries import counted, total
 from lancemill_operator.decide.stopping import STOP_PATIENCE, stopping_status, what_is_left
 from lancemill_operator.facts import Outcome, Verdict
-from lancemill_operator.status import Said
+from lancemill_operator.status import REFUSALS, Said
 
 MOST_QUESTIONS = 8
 """How often a ledger is asked before its run is called failed with an outcome that nobody knows."""
 
-_NEVER_RAN = frozenset({"RayJobRefused", "PreRunningDeadlineExceeded"})
+_NEVER_RAN = frozenset({"RayJobRefused", "PreRunningDeadlineExceeded", *REFUSALS})
 
 
 def stopping(case: Case, current: CurrentRun) -> Decision[PipelineStatus]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from lancemill_api.quantities import seconds
 from lancemill_api.status import CurrentRun, PipelineStatus, Progress
 from lancemill_operator import times
 from lancemill_operator.actions import Action, Decision, Want
 from lancemill_operator.decide import ending, objects
-from lancemill_operator.decide.attempts import FailureClass, Reading, Stage, read
+from lancemill_operator.decide.attempts import GRACE, FailureClass, Reading, Stage, read
 from lancemill_operator.decide.case import Case
 from lancemill_operator.decide.interruptions import interruption
 from lancemill_operator.decide.stopping import give_up
 from lancemill_operator.facts import RayJobView
-from lancemill_operator.status import Said
+from lancemill_operator.status import Said, refusal
 
 PATIENCE = timedelta(seconds=10)
 """How long an attempt may start without anybody asking its pods why it waits."""
@@ -51,6 +52,9 @@ def _absent(case: Case, current: CurrentRun) -> Decision[PipelineStatus]:
             FailureClass.INFRASTRUCTURE,
         )
         return give_up(case, current, gone)
+    refused = _refused_for_long(case, current)
+    if refused is not None:
+        return give_up(case, current, refused)
     if objects.is_frozen_needed(case, current) and (look := case.needs(Want.FROZEN)):
         return look
     if objects.is_lost(case, current):
@@ -62,6 +66,15 @@ def _absent(case: Case, current: CurrentRun) -> Decision[PipelineStatus]:
         look_again=case.next_look(timedelta(seconds=30)),
         labels=case.labels(current),
     )
+
+
+def _refused_for_long(case: Case, current: CurrentRun) -> Reading | None:
+    """Why the attempt is given up where the API server has refused to have it made."""
+    said = refusal(case.facts.status)
+    limit = timedelta(seconds=seconds(case.pipeline.spec.run.start_timeout)) + GRACE
+    if said is None or case.since(current.attempt_time) <= limit:
+        return None
+    return Reading(Stage.LOST, said.reason, said.message, FailureClass.CAPACITY, never_ran=True)
 
 
 def _running(case: Case, current: CurrentRun, view: RayJobView) -> Decision[PipelineStatus]:

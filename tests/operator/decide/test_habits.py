@@ -17,6 +17,13 @@ from lancemill_operator.actions import Delete
 from lancemill_operator.decide import decide_pipeline, schedule
 from lancemill_operator.facts import DatasetView, Deployment, Verdict
 from lancemill_operator.parse import documents, outcomes, rayjobs
+from lancemill_operator.status import (
+    CREATE_REFUSED,
+    Said,
+    refusal,
+    with_degraded,
+    without_refusal,
+)
 from support.simulated import DEFAULTS, START, Simulated, pipeline
 
 MONTH = timedelta(days=30)
@@ -293,3 +300,42 @@ def test_a_pipeline_that_is_being_deleted_and_held_back_by_others_stops_its_run(
     assert decide_pipeline(deleted, START, DEFAULTS).actions == removed
     orphaning = replace(facts, identity=replace(facts.identity, deleting=True, orphaning=True))
     assert decide_pipeline(orphaning, START, DEFAULTS).actions == ()
+
+
+# -- what the API server refuses
+
+
+def refused(world: Simulated, message: str = "exceeded quota: tight") -> None:
+    """As the shell tells it where the RayJob may not be made."""
+    said = Said("Degraded", "True", CREATE_REFUSED, message)
+    world.status = with_degraded(world.status, said, world.generation, world.now)
+    for job in world.jobs.values():
+        job.view = replace(job.view, deleting=True)
+    world.clear()
+
+
+def test_an_attempt_that_may_not_be_made_is_given_up_when_its_time_to_start_is_over() -> None:
+    world = Simulated(pipeline(retries=0, startTimeout="5m"))
+    world.reconcile()
+    refused(world)
+    made = len(world.made)
+    world.wait(340)
+    world.settle_down()
+    last = world.status.last_run
+    assert last is not None
+    assert (last.result, last.reason) == ("Failed", CREATE_REFUSED)
+    assert "exceeded quota" in last.message
+    assert len(world.made) == made
+    assert not world.probes, "what never ran has no ledger that could be asked"
+
+
+def test_word_of_a_refusal_goes_and_nothing_else_of_the_status_with_it() -> None:
+    world = Simulated(pipeline())
+    world.reconcile()
+    before = world.status
+    refused(world)
+    assert refusal(world.status) is not None
+    after = without_refusal(world.status, world.generation, world.now)
+    assert refusal(after) is None
+    assert after == before
+    assert without_refusal(before, world.generation, world.now) is before
