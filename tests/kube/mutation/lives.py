@@ -58,7 +58,8 @@ def lives(draw: st.DrawFn) -> Life:
 
 
 def made(count: int, number: int) -> list[Life]:
-    """Lives with `count` manifests or a few more; the same for the same seed `number`."""
+    """Lives with `count` manifests or a few more; in one program the same for the same `number`
+    (hypothesis also tries what stands in the modules that are loaded)."""
     found: list[Life] = []
 
     @seed(number)
