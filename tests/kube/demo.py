@@ -42,8 +42,8 @@ async def _demo(plane: ControlPlane, folder: Path) -> int:
 
 
 def _life(plane: ControlPlane, folder: Path, director: Director) -> int:
-    settings = {"progress_interval": 1, "log_level": "info"}
-    with fresh_namespace(plane) as namespace, operator(plane, folder, settings=settings):
+    settings: dict[str, object] = {"progress_interval": 1, "log_level": "info"}
+    with fresh_namespace(plane) as namespace, operator(plane, folder, **settings):
         director.say(namespace, "seconds=10,lingers=15")
         kubectl = _kubectl(plane, namespace)
         _show(kubectl, "create", "secret", "generic", "lake", "--from-literal=aws_access_key_id=x")
