@@ -20,9 +20,10 @@ from kube.fault_proxy import Rule
 from kube.plays import JobPlay
 
 T = TypeVar("T")
-DEADLINE = 240.0
+DEADLINE = 300.0
 PATIENCE = 30.0
-"""Seconds without any change after which the operator is given a resync."""
+"""Seconds without any change after which the operator is given a resync; after each, twice as many:
+on a machine that has much else to do, it is not the operator that is stuck."""
 HELD = 1_000_000
 
 
@@ -177,7 +178,7 @@ class Stage:
                 raise NotSoon(f"not in {DEADLINE:.0f} s: {what}")
             stirred.clear()
             try:
-                await asyncio.wait_for(stirred.wait(), self.patience)
+                await asyncio.wait_for(stirred.wait(), self.patience * 2**self.resyncs)
             except TimeoutError:
                 await self.resync()
         return found
