@@ -30,6 +30,7 @@ def report(request: pytest.FixtureRequest) -> Report:
     return asyncio.run(compare(str(plane.kubeconfig()), data / "traces", ALL))
 
 
+@pytest.mark.kube
 @pytest.mark.parametrize("recording", [one.recording for one in ALL.all])
 def test_what_happens_is_what_was_recorded(report: Report, recording: str) -> None:
     differences = report.differences[recording]
