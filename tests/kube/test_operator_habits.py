@@ -37,8 +37,10 @@ def rayjobs(rest: Rest, namespace: str) -> list[Object]:
 
 
 def degraded(rest: Rest, namespace: str) -> Object:
+    """What is refused; that nodes of other tests are too small for a group is not it."""
     found = condition(rest, namespace, "Degraded")
-    return found if found.get("status") == "True" else {}
+    is_it = found.get("status") == "True" and found.get("reason") != "NoRoomYet"
+    return found if is_it else {}
 
 
 def may(rest: Rest, namespace: str, rules: list[Object]) -> None:
