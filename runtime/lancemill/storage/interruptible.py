@@ -7,9 +7,9 @@ only, so that one never waits there itself.
 
 from __future__ import annotations
 
+import _thread
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,14 +18,23 @@ T = TypeVar("T")
 def interruptibly(call: Callable[[], T]) -> T:
     """What `call` gives or raises.
 
-    On the main thread it is made by another one. What the handler of a signal raises meanwhile is
-    raised here at once; the call is left behind, and ends by itself, unheard.
+    On the main thread it is made by another one, which keeps no process alive. What the handler of
+    a signal raises meanwhile is raised here at once; the call is left behind, and ends by itself,
+    unheard.
     """
     if threading.current_thread() is not threading.main_thread():
         return call()
-    answer: Future[T] = Future()
-    threading.Thread(target=_give, args=(call, answer), name="lancemill-store", daemon=True).start()
-    return answer.result()
+    # A bare thread and a bare lock: threading's own are written in Python, and a handler that
+    # raises amid their steps leaves them broken, with tracebacks of their own.
+    given: list[tuple[T | None, BaseException | None]] = []
+    done = _thread.allocate_lock()
+    done.acquire()
+    _thread.start_new_thread(_give, (call, given, done))
+    done.acquire()
+    value, error = given[0]
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]
 
 
 def each(make: Callable[[], Iterable[T]]) -> Iterator[T]:
@@ -36,8 +45,14 @@ def each(make: Callable[[], Iterable[T]]) -> Iterator[T]:
         yield item  # type: ignore[misc]
 
 
-def _give(call: Callable[[], T], answer: Future[T]) -> None:
+def _give(
+    call: Callable[[], T],
+    given: list[tuple[T | None, BaseException | None]],
+    done: _thread.LockType,
+) -> None:
     try:
-        answer.set_result(call())
+        given.append((call(), None))
     except BaseException as error:
-        answer.set_exception(error)
+        given.append((None, error))
+    finally:
+        done.release()

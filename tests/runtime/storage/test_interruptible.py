@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,3 +69,24 @@ def test_items_come_in_order_and_a_failure_in_its_place() -> None:
         found.extend(each(items))
     assert found == [1, 0, 2]
     assert list(each(lambda: [None, ""])) == [None, ""]
+
+
+def test_a_signal_at_any_moment_of_a_call_ends_that_call_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+
+    def stop(number: int, frame: object) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        for step in range(400):
+            with pytest.raises(Stop):
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 + step * 5e-7)
+                while True:
+                    interruptibly(lambda: None)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert lost == []
