@@ -154,6 +154,14 @@ class Missing:
     kind: str
     name: str
 
+    @property
+    def told(self) -> str:
+        """For the user, with its place and the remedy."""
+        return (
+            f"{self.path}  there is no {self.kind} '{self.name}' in this namespace; create it, "
+            "or name another"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetView:

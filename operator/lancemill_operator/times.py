@@ -1,4 +1,4 @@
-"""Times as the API server writes them: whole seconds, UTC."""
+"""Times as the API server writes them (whole seconds, UTC), lengths as people read them, pauses."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ def spoken(length: timedelta) -> str:
     ]
     told = [f"{number}{unit}" for number, unit in parts if number]
     return "".join(told[:2]) or "0s"
+
+
+def doubled(first: timedelta, longest: timedelta, failures: int) -> timedelta:
+    """How long to wait after so many failures: `first`, twice that after each further one."""
+    return min(longest, first * (1 << min(max(0, failures - 1), 10)))

@@ -48,8 +48,6 @@ class Reading:
     """One word in CamelCase."""
     message: str = ""
     failure: FailureClass | None = None
-    never_ran: bool = False
-    """Whether its driver certainly never started, so that no ledger needs to be asked."""
 
 
 _FAILED = {
@@ -85,7 +83,6 @@ def read(
                 "RayJobRefused",
                 f"KubeRay refuses RayJob {view.name}: {view.message or view.reason}",
                 FailureClass.APPLICATION,
-                never_ran=True,
             )
         case Deployment.COMPLETE:
             return _complete(view)
@@ -109,13 +106,7 @@ def _failed(view: RayJobView) -> Reading:
     # Only where the application itself failed has its driver certainly ended: deadlines and
     # failed checks stop nothing (recording 05).
     stage = Stage.ENDED if failure is FailureClass.APPLICATION else Stage.LOST
-    return Reading(
-        stage,
-        view.reason or "Failed",
-        message,
-        failure,
-        never_ran=view.reason == "PreRunningDeadlineExceeded",
-    )
+    return Reading(stage, view.reason or "Failed", message, failure)
 
 
 def _running(view: RayJobView, pipeline: MultimodalPipeline, progress: Progress | None) -> Reading:

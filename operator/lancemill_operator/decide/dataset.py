@@ -117,7 +117,7 @@ def _pause(look: Look) -> timedelta:
     failures = look.status.probe_failures
     if not failures or look.status.probe_token != _wanted(look.facts):
         return timedelta()
-    length = min(_LONGEST, _FIRST * int(2 ** min(failures - 1, 10)))
+    length = times.doubled(_FIRST, _LONGEST, failures)
     return length - times.since(look.status.probe_time, look.now)
 
 
@@ -249,11 +249,7 @@ def _news(look: Look, status: DatasetStatus) -> tuple[Action, ...]:
 
 
 def _missing(look: Look, missing: tuple[Missing, ...]) -> Decision[DatasetStatus]:
-    message = "; ".join(
-        f"{one.path}  there is no {one.kind} '{one.name}' in this namespace; create it, or name "
-        "another"
-        for one in missing
-    )
+    message = "; ".join(one.told for one in missing)
     status = look.says(at_work(f"{missing[0].kind}NotFound", message))
     return Decision(status, look_again=timedelta(seconds=30))
 

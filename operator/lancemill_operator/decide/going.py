@@ -74,7 +74,7 @@ def _refused_for_long(case: Case, current: CurrentRun) -> Reading | None:
     limit = timedelta(seconds=seconds(case.pipeline.spec.run.start_timeout)) + GRACE
     if said is None or case.since(current.attempt_time) <= limit:
         return None
-    return Reading(Stage.LOST, said.reason, said.message, FailureClass.CAPACITY, never_ran=True)
+    return Reading(Stage.LOST, said.reason, said.message, FailureClass.CAPACITY)
 
 
 def _running(case: Case, current: CurrentRun, view: RayJobView) -> Decision[PipelineStatus]:

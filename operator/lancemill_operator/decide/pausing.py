@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from lancemill_api.status import CurrentRun, PipelineStatus
@@ -121,13 +122,7 @@ def suspended(case: Case, current: CurrentRun) -> Decision[PipelineStatus]:
     resumed = current.model_copy(update={"suspended_seconds": current.suspended_seconds + away})
     told = case.tell("Normal", "RunResumed", f"run {current.id}", current)
     decision = _begin(case, resumed)
-    return Decision(
-        decision.status,
-        actions=(*decision.actions, told),
-        look_again=decision.look_again,
-        labels=decision.labels,
-        wants=decision.wants,
-    )
+    return replace(decision, actions=(*decision.actions, told))
 
 
 def _begin(case: Case, current: CurrentRun) -> Decision[PipelineStatus]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from lancemill_api.dataset import LanceDataset
 from lancemill_operator.decide.case import Case
-from lancemill_operator.facts import Missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ def problem(case: Case) -> Problem | None:
     """What keeps the run from beginning; nothing is lost by waiting for it to be put right."""
     if case.facts.missing:
         first = case.facts.missing[0]
-        message = "; ".join(_missing(one) for one in case.facts.missing)
+        message = "; ".join(one.told for one in case.facts.missing)
         return Problem(f"{first.kind}NotFound", message)
     return _dataset(case)
 
@@ -41,13 +40,6 @@ def warning(case: Case) -> str:
     if case.facts.capacity is None:
         return ""
     return "; ".join(f"{group}: {why}" for group, why in sorted(case.facts.capacity.unfit.items()))
-
-
-def _missing(one: Missing) -> str:
-    return (
-        f"{one.path}  there is no {one.kind} '{one.name}' in this namespace; create it, or name "
-        "another"
-    )
 
 
 def _dataset(case: Case) -> Problem | None:

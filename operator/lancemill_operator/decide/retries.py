@@ -15,6 +15,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from lancemill_api.status import Failures
+from lancemill_operator import times
 from lancemill_operator.decide.attempts import FailureClass
 
 _WAITS = {
@@ -40,5 +41,4 @@ def total(failures: Failures) -> int:
 def wait(failures: Failures, failure: FailureClass) -> timedelta:
     """Time before the next attempt, where `failures` counts the one that has just failed."""
     first, longest = _WAITS[failure]
-    earlier = max(0, getattr(failures, failure.value) - 1)
-    return min(longest, first * int(2 ** min(earlier, 10)))
+    return times.doubled(first, longest, getattr(failures, failure.value))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from lancemill_api.status import CurrentRun
-from lancemill_operator import names
+from lancemill_operator import names, times
 from lancemill_operator.decide.case import Case
 from lancemill_operator.facts import Outcome, ProbeView
 from lancemill_operator.manifests.probe import SETTLE, settle_token
@@ -39,7 +39,7 @@ def state(case: Case, current: CurrentRun) -> Question:
         return Question(None, len(failed), running[-1].problem or problem, False, _LOOK)
     if not failed:
         return Question(ask_now=True, look_again=_LOOK)
-    pause = min(_LONGEST, _FIRST * 2 ** (len(failed) - 1))
+    pause = times.doubled(_FIRST, _LONGEST, len(failed))
     created = failed[-1].created
     # No longer than the pause, where our clock lags behind the API server's.
     left = pause if created is None else min(pause, created + pause - case.now)
