@@ -30,6 +30,7 @@ OF_THE_CHART = (
     *("namespaces", "kubeconfig", "context", "http_host", "http_port"),
     *("lease", "lease_name", "lease_namespace"),
     *("defaults.network.operator_namespace", "defaults.network.operator_labels"),
+    "defaults.prices",
 )
 """Settings that have a value of their own, are known to the chart, or have none in a pod."""
 

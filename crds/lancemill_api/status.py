@@ -176,6 +176,15 @@ class SummaryResult(Observed):
     """Its first rows."""
 
 
+class Cost(Observed):
+    """What a run has cost, by the prices that the operator was given."""
+
+    amount: Figure
+    """How much."""
+    currency: Word
+    """In which currency, such as EUR."""
+
+
 class FinishedRun(Observed):
     """A run that has ended."""
 
@@ -215,6 +224,8 @@ class FinishedRun(Observed):
     """GPU time held, in seconds."""
     gpu_idle_seconds: Figure = 0
     """GPU time held and not used, in seconds."""
+    cost: Cost | None = None
+    """What that time has cost; None where the operator was given no prices."""
     message: Message = ""
     """What happened, in a sentence."""
 

@@ -134,17 +134,26 @@ class _Objects(Collector):
         rows = _gauge("run_rows", "Rows that the last run wrote.", "pipeline")
         seconds = _gauge("run_duration_seconds", "Time that the last run took.", "pipeline")
         success = _gauge("last_success_timestamp_seconds", "When a run last succeeded.", "pipeline")
-        going = _gauge("run_active", "1 while a run goes on.", "pipeline")
+        going = _gauge("run_active", "1 while a run goes on; 0 while suspended.", "pipeline")
+        done = _gauge(
+            "run_rows_done", "Rows of its source that the present run has done.", "pipeline"
+        )
+        costs = _gauge("run_cost", "What the last run has cost.", "pipeline", "currency")
         for body in self._store.all(PIPELINE):
             labels, status = _labels(body), body.get("status") or {}
-            going.add_metric(labels, 1.0 if status.get("currentRun") else 0.0)
+            active = _is_active(status)
+            going.add_metric(labels, 1.0 if active else 0.0)
+            if active:
+                done.add_metric(labels, float((status.get("progress") or {}).get("rowsDone", 0)))
             last = status.get("lastRun")
             if last:
                 rows.add_metric(labels, float(last.get("rows", 0)))
                 seconds.add_metric(labels, _length(last))
+                if cost := last.get("cost"):
+                    costs.add_metric([*labels, cost["currency"]], float(cost["amount"]))
             if (when := _last_success(status)) is not None:
                 success.add_metric(labels, when)
-        yield from (rows, seconds, success, going)
+        yield from (rows, seconds, success, going, done, costs)
 
     def _datasets(self) -> Iterator[Metric]:
         version = _gauge("dataset_version", "Latest version of the dataset.", "dataset")
@@ -177,8 +186,14 @@ class _Objects(Collector):
         return family
 
 
-def _gauge(name: str, text: str, kind: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"lancemill_{name}", text, labels=["namespace", kind])
+def _gauge(name: str, text: str, *kinds: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"lancemill_{name}", text, labels=["namespace", *kinds])
+
+
+def _is_active(status: Mapping[str, Any]) -> bool:
+    """Whether a run goes on: one that is suspended waits for a person."""
+    current = status.get("currentRun")
+    return bool(current) and current.get("state") != "Suspended"
 
 
 def _labels(body: Body) -> list[str]:

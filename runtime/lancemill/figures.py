@@ -68,6 +68,14 @@ def share(part: float) -> str:
     return f"{percent:.2f}".rstrip("0").rstrip(".") + "%" if percent >= 1 else f"{percent:.1g}%"
 
 
+def money(amount: float, currency: str) -> str:
+    """`12.40 USD`, `0.0031 EUR`: digits where they decide, near nothing."""
+    if 0 < amount < 0.00005:
+        return f"under 0.0001 {currency}"
+    digits = 2 if amount == 0 or amount >= 0.0995 else 4
+    return f"{amount:,.{digits}f} {currency}"
+
+
 def reason_words(reason: str) -> str:
     """A reason's code in words: `TooManyPixels` → `too many pixels`."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", reason) or [reason]

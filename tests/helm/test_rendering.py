@@ -151,6 +151,8 @@ def test_the_order_of_values_does_not_change_what_is_rendered(helm: Helm) -> Non
         ({"image": {"digest": "sha256:abc"}}, "digest", "pattern"),
         ({"watchNamespaces": ["Vision"]}, "watchNamespaces", "pattern"),
         ({"networkPolicy": {"apiServerPorts": []}}, "apiServerPorts", "1"),
+        ({"prices": {"gpuHour": -1}}, "gpuHour", "minimum"),
+        ({"prices": {"cpuHour": "cheap"}}, "cpuHour", "cheap"),
         ({"monitoring": {"prometheusRule": {"disabled": ["Nope"]}}}, "disabled", "LancemillRun"),
     ],
     ids=lambda value: str(value)[:50],

@@ -115,6 +115,14 @@ def test_networks_of_runs_know_the_operators_pods_by_namespace_and_labels(
     assert rules.operator_labels.items() <= pod["metadata"]["labels"].items()
 
 
+def test_prices_reach_the_operator_as_they_were_given(
+    helm: Helm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"cpuHour": 0.0316, "gpuHour": "2.5", "currency": "EUR"}
+    read = _read(helm, {"prices": given}, monkeypatch)["defaults"]["prices"]
+    assert read == {"cpu_hour": 0.0316, "gpu_hour": 2.5, "currency": "EUR"}
+
+
 def test_the_port_of_progress_is_open_to_the_operator(helm: Helm) -> None:
     def ports(values: dict[str, Any]) -> set[int]:
         policy = only(helm.template(values), "NetworkPolicy")["spec"]["egress"]

@@ -90,6 +90,36 @@ def test_ends_of_runs_are_counted_by_their_result() -> None:
     assert counted == {"Succeeded": 2, "Failed": 1, "Cancelled": 0}
 
 
+def test_what_a_run_has_cost_is_told_with_its_currency_and_only_where_there_are_prices() -> None:
+    metrics, store = Metrics(), Store()
+    metrics.observe(store)
+    store.saw(PIPELINE, body("cats", lastRun=RUN))
+    assert "lancemill_run_cost" not in told(metrics)
+    paid = {**RUN, "cost": {"amount": 0.25, "currency": "EUR"}}
+    store.saw(PIPELINE, body("dogs", lastRun=paid))
+    labels = {"namespace": "n", "pipeline": "dogs", "currency": "EUR"}
+    assert told(metrics)["lancemill_run_cost"] == [(labels, 0.25)]
+
+
+def test_a_run_has_rows_done_while_it_goes_on_and_none_while_it_is_suspended() -> None:
+    metrics, store = Metrics(), Store()
+    metrics.observe(store)
+    going = {"currentRun": {"id": "r", "state": "Running"}}
+    store.saw(PIPELINE, body("cats", **going))
+    assert told(metrics)["lancemill_run_rows_done"] == [(CATS, 0)]
+    metrics, store = Metrics(), Store()
+    metrics.observe(store)
+    store.saw(PIPELINE, body("cats", **going, progress={"rowsDone": 7}))
+    assert told(metrics)["lancemill_run_rows_done"] == [(CATS, 7)]
+    assert told(metrics)["lancemill_run_active"] == [(CATS, 1)]
+    metrics, store = Metrics(), Store()
+    metrics.observe(store)
+    paused = {"currentRun": {"id": "r", "state": "Suspended"}}
+    store.saw(PIPELINE, body("cats", **paused, progress={"rowsDone": 7}))
+    assert "lancemill_run_rows_done" not in told(metrics)
+    assert told(metrics)["lancemill_run_active"] == [(CATS, 0)]
+
+
 def test_calls_are_counted_by_verb_kind_and_code() -> None:
     metrics = Metrics()
     metrics.called("apply", "MultimodalPipeline", "200")

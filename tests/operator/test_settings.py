@@ -52,7 +52,14 @@ def test_defaults_of_objects_are_given_as_json_or_each_by_name(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("WORKERS", "0"), ("LOG_FORMAT", "xml"), ("DEFAULTS", '{"head": {"cpu": "many"}}')],
+    [
+        ("WORKERS", "0"),
+        ("LOG_FORMAT", "xml"),
+        ("DEFAULTS", '{"head": {"cpu": "many"}}'),
+        ("DEFAULTS", '{"prices": {"cpu_hour": -1}}'),
+        ("DEFAULTS", '{"prices": {"gpu_hour": "inf"}}'),
+        ("DEFAULTS", '{"prices": {"currency": ""}}'),
+    ],
 )
 def test_a_wrong_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"LANCEMILL_OPERATOR_{name}", value)

@@ -33,9 +33,10 @@ from lancemill_operator.facts import (
     Verdict,
 )
 from lancemill_operator.manifests import Defaults, thawed
+from lancemill_operator.manifests.defaults import Prices
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-DEFAULTS = Defaults()
+DEFAULTS = Defaults(prices=Prices(cpu_hour=36.0, gpu_hour=3600.0, currency="EUR"))
 
 
 class Died(Exception):

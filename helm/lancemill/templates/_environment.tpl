@@ -40,7 +40,11 @@ The operator's settings as its environment. What the chart knows by itself comes
 {{- $_ := set $made (snakecase $name) $value }}
 {{- end }}
 {{- end }}
-{{- toJson (set $made "network" $network) }}
+{{- $prices := dict }}
+{{- range $name, $value := .Values.prices }}
+{{- if not (kindIs "invalid" $value) }}{{ $_ := set $prices (snakecase $name) $value }}{{ end }}
+{{- end }}
+{{- toJson (merge (dict "network" $network "prices" $prices) $made) }}
 {{- end }}
 
 {{/* Helm's numbers are floats: large whole ones must not become 1e+06. */}}

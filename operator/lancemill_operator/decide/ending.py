@@ -16,6 +16,7 @@ from lancemill_operator.actions import Action, Decision, Want
 from lancemill_operator.decide import idle, objects, settle
 from lancemill_operator.decide.attempts import FailureClass, Reading
 from lancemill_operator.decide.case import Case, config_map_removal
+from lancemill_operator.decide.cost import cost
 from lancemill_operator.decide.pausing import retry, suspend
 from lancemill_operator.decide.retries import counted, total
 from lancemill_operator.decide.stopping import STOP_PATIENCE, stopping_status, what_is_left
@@ -26,6 +27,7 @@ MOST_QUESTIONS = 8
 """How often a ledger is asked before its run is called failed with an outcome that nobody knows."""
 
 _NEVER_RAN = frozenset({"RayJobRefused", "PreRunningDeadlineExceeded", *REFUSALS})
+"""Why an attempt ended whose driver certainly never started: no ledger needs to be asked."""
 
 
 def stopping(case: Case, current: CurrentRun) -> Decision[PipelineStatus]:
@@ -233,6 +235,7 @@ def _record(
             "cpuSeconds": found.cpu_seconds,
             "gpuSeconds": found.gpu_seconds,
             "gpuIdleSeconds": found.gpu_idle_seconds,
+            "cost": cost(outcome, case.defaults.prices),
             "summary": list(found.summary),
             "message": message,
         }

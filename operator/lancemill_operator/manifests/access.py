@@ -19,6 +19,7 @@ from lancemill_operator.manifests.metadata import Kind, metadata, owner_labels
 
 DASHBOARD = 8265
 METRICS = (8080, 44217, 44227)
+"""Ray's own: each pod's, the autoscaler's, the dashboard's. Our driver's are told with progress."""
 DNS = 53
 
 
@@ -83,7 +84,7 @@ def _callers(rules: NetworkRules, progress_port: int) -> Iterable[dict[str, Any]
     }
     if rules.metrics_namespaces:
         scrapers = [_pods(one, {}) for one in rules.metrics_namespaces]
-        yield {"from": scrapers, "ports": _tcp(*METRICS)}
+        yield {"from": scrapers, "ports": _tcp(*METRICS, progress_port)}
     if rules.control_cidrs:
         blocks = [{"ipBlock": {"cidr": one}} for one in rules.control_cidrs]
         yield {"from": blocks, "ports": _tcp(DASHBOARD, progress_port)}

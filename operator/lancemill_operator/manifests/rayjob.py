@@ -131,4 +131,6 @@ def variables(run: str, attempt: int, remaining: float, defaults: Defaults) -> d
         "LANCEMILL_ATTEMPT": str(attempt),
         "LANCEMILL_DEADLINE_SECONDS": str(groups.whole_seconds(remaining, least=1)),
         "LANCEMILL_PROGRESS_PORT": str(defaults.progress_port),
+        # Counters as Prometheus knows them: rate() of what claims to be a gauge is refused by some.
+        "RAY_EXPORT_COUNTER_AS_GAUGE": "0",
     }

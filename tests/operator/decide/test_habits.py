@@ -187,6 +187,7 @@ def test_a_dataset_that_was_applied_anew_and_was_not_looked_at_yet_triggers_noth
         {"summary": {"a": 1}, "rows": -5, "bytes": 1e300},
         {"rows": 10**40, "bytes": 2**63, "quarantined": 2**70, "datasetVersion": 10**30},
         {"cpuSeconds": float("nan"), "gpuSeconds": float("inf"), "gpuIdleSeconds": -1},
+        {"cpuSeconds": 1.7e308, "gpuSeconds": 1.7e308},
         {"message": "m" * 300_000, "summary": [{"name": "s", "rows": [{"a": "x" * 300_000}]}]},
         {"summary": [{"name": "s", "rows": [{"a": float("nan")}]}]},
     ],

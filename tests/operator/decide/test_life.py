@@ -76,6 +76,16 @@ def test_nothing_is_written_when_nothing_has_changed():
     assert world.writes == before
 
 
+def test_what_a_run_used_is_told_with_what_that_cost():
+    world = running()
+    world.succeed(world.only())
+    used = {"cpu_seconds": 100.0, "gpu_seconds": 2.5}
+    world.last_word = replace(world.last_word, **used)
+    world.settle_down()
+    cost = world.status.last_run.cost
+    assert (cost.amount, cost.currency) == (1.0 + 2.5, "EUR")
+
+
 def test_a_driver_that_left_no_word_has_its_ledger_asked():
     world = running()
     world.succeed(world.only(), tells=False)

@@ -46,7 +46,7 @@ def test_the_two_operators_reach_the_ports_they_need_and_nobody_else_any() -> No
 
 def test_metrics_are_for_named_namespaces_only() -> None:
     *_, metrics = policy(metrics_namespaces=("monitoring",))["ingress"]
-    assert [one["port"] for one in metrics["ports"]] == [8080, 44217, 44227]
+    assert [one["port"] for one in metrics["ports"]] == [8080, 44217, 44227, 8787]
     assert metrics["from"] == [
         {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
     ]

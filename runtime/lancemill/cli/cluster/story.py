@@ -178,6 +178,8 @@ def _resources(run: FinishedRun) -> Iterator[str]:
     if run.gpu_seconds:
         idle = figures.share(min(1.0, run.gpu_idle_seconds / run.gpu_seconds))
         parts.append(f"gpu {figures.duration(run.gpu_seconds)}, idle {idle}")
+    if run.cost:
+        parts.append(figures.money(run.cost.amount, run.cost.currency))
     if run.attempts > 1:
         parts.append(f"{run.attempts} attempts")
     if parts:
