@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from queue import Empty, Queue
 import pyarrow as pa
 
 from lancemill.engine.chunk import Chunk, RowFault
-from lancemill.engine.meter import Meter, StageCounters
+from lancemill.engine.meter import Call, Meter, StageCounters
 from lancemill.engine.result import ShardResult
 from lancemill.engine.worker import Worker
 from lancemill.errors import LancemillError
@@ -90,19 +89,13 @@ class LocalEngine:
 
     def _write_shard(self, first: Chunk, stream: Iterator[Chunk]) -> ShardResult:
         counters = self.meter.stage(SINK_STAGE)
-        rows = _ShardRows(first, stream, counters, self.meter)
-        began = time.monotonic()
-        output = self.writer.write(first.shard, iter(rows))
-        if rows.error is not None:
-            raise rows.error
-        rows.finish()
-        counters.add(
-            rows_in=output.rows,
-            rows_out=output.rows,
-            busy_seconds=max(0.0, time.monotonic() - began - rows.waited),
-            wait_in_seconds=rows.waited,
-            bytes_out=output.bytes,
-        )
+        with counters.working() as call:
+            rows = _ShardRows(first, stream, call, counters, self.meter)
+            output = self.writer.write(first.shard, iter(rows))
+            if rows.error is not None:
+                raise rows.error
+            rows.finish()
+        counters.add(rows_out=output.rows, bytes_out=output.bytes)
         self.meter.advance(bytes_out=output.bytes, shards=1)
         return ShardResult(first.shard, rows.rows_in, output, tuple(rows.faults), tuple(rows.head))
 
@@ -111,15 +104,21 @@ class _ShardRows:
     """One shard's batches for the writer, taken from the stream; keeps account on the way."""
 
     def __init__(
-        self, first: Chunk, stream: Iterator[Chunk], counters: StageCounters, meter: Meter
+        self,
+        first: Chunk,
+        stream: Iterator[Chunk],
+        call: Call,
+        counters: StageCounters,
+        meter: Meter,
     ) -> None:
         self._first = first
         self._stream = stream
+        self._call = call
+        self._counters = counters
         self._meter = meter
         self.rows_in = 0
         self.faults: list[RowFault] = []
         self.head: list[int] = []
-        self.waited = 0.0
         self.error: BaseException | None = None
         self._ended = False
 
@@ -129,9 +128,8 @@ class _ShardRows:
             while not self._account(chunk):
                 if chunk.batch.num_rows:
                     yield chunk.batch
-                began = time.monotonic()
-                following = next(self._stream, None)
-                self.waited += time.monotonic() - began
+                with self._call.waiting():
+                    following = next(self._stream, None)
                 if following is None:
                     raise _Unfinished
                 chunk = following
@@ -146,6 +144,7 @@ class _ShardRows:
         self.faults.extend(chunk.faults)
         if len(self.head) < HEAD:
             self.head += chunk.position[: HEAD - len(self.head)].tolist()
+        self._counters.add(rows_in=chunk.batch.num_rows, bytes_in=chunk.batch.nbytes)
         self._meter.advance(chunk.rows_in)
         self._ended = chunk.last
         return self._ended

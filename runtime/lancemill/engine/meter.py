@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
+from lancemill.engine.counters import Call, Clock, StageCounters
 from lancemill.engine.progress import (
     HistoryPoint,
     Progress,
@@ -22,7 +22,7 @@ from lancemill.engine.progress import (
     stage_progress,
 )
 
-Clock = Callable[[], float]
+__all__ = ["Call", "Meter", "StageCounters"]
 
 WINDOW_SECONDS = 10.0
 """Rates and busy shares are those of the last ten seconds: long enough to read, short enough to
@@ -30,95 +30,6 @@ notice a stage that stands still."""
 SHORTEST_STEP = 0.2
 """Samples closer together than this are shown and not kept."""
 HISTORY_POINTS = 600
-
-
-class StageCounters:
-    """A stage's counters; any thread may add. One short lock a batch, never one a row."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        workers: int = 1,
-        queue_capacity: int = 0,
-        clock: Clock = time.monotonic,
-    ) -> None:
-        self.name = name
-        self.workers = workers
-        """Threads, requests in flight or actors that work at once; may change during the run."""
-        self.queue_capacity = queue_capacity
-        self.queue_depth = 0
-        """Set by whoever puts or takes; a plain store, the newest wins."""
-        self.moved_at = clock()
-        """When a row last came in or went out."""
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._rows_in = self._rows_out = self._faults = self._bytes_in = self._bytes_out = 0
-        self._busy = self._wait_in = self._blocked = 0.0
-        self._working = 0
-        self._began = 0.0
-
-    def add(
-        self,
-        *,
-        rows_in: int = 0,
-        rows_out: int = 0,
-        faults: int = 0,
-        busy_seconds: float = 0.0,
-        wait_in_seconds: float = 0.0,
-        blocked_seconds: float = 0.0,
-        bytes_in: int = 0,
-        bytes_out: int = 0,
-    ) -> None:
-        """Add what one batch came to."""
-        now = self._clock()
-        with self._lock:
-            self._rows_in += rows_in
-            self._rows_out += rows_out
-            self._faults += faults
-            self._busy += busy_seconds
-            self._wait_in += wait_in_seconds
-            self._blocked += blocked_seconds
-            self._bytes_in += bytes_in
-            self._bytes_out += bytes_out
-            if rows_in or rows_out:
-                self.moved_at = now
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Busy while inside. Counts a call that is still going on too, so that a model's batch of
-        half a minute shows as busy while it runs and not when it is over."""
-        began = self._clock()
-        with self._lock:
-            self._working += 1
-            self._began += began
-        try:
-            yield
-        finally:
-            ended = self._clock()
-            with self._lock:
-                self._working -= 1
-                self._began -= began
-                self._busy += ended - began
-
-    def totals(self) -> StageTotals:
-        """A consistent copy."""
-        with self._lock:
-            now = self._clock()
-            return StageTotals(
-                name=self.name,
-                rows_in=self._rows_in,
-                rows_out=self._rows_out,
-                faults=self._faults,
-                busy_seconds=self._busy + self._working * now - self._began,
-                wait_in_seconds=self._wait_in,
-                blocked_seconds=self._blocked,
-                bytes_in=self._bytes_in,
-                bytes_out=self._bytes_out,
-                queue_depth=self.queue_depth,
-                queue_capacity=self.queue_capacity,
-                workers=self.workers,
-            )
 
 
 class Meter:
@@ -141,6 +52,9 @@ class Meter:
         self._stages = {name: StageCounters(name, clock=clock) for name in stages}
         self._lock = threading.Lock()
         self._rows_done = self._bytes_in = self._bytes_out = self._shards_done = 0
+        self._cpu_elsewhere = 0.0
+        self._touched = self._began
+        self._resting = False
         self._set_aside: Counter[str] = Counter()
         self._window: deque[HistoryPoint] = deque([self._point()])
         self._history: list[HistoryPoint] = [self._window[0]]
@@ -171,10 +85,31 @@ class Meter:
             self._window = deque([self._point()])
             self._history = [self._window[0]]
 
-    def set_aside(self, reason: str, rows: int = 1) -> None:
-        """Count rows that went to the quarantine."""
+    def set_aside(self, reason: str, rows: int = 1, *, stage: str | None = None) -> None:
+        """Count rows that went to the quarantine; `stage` where one of ours set them aside."""
         with self._lock:
             self._set_aside[reason] += rows
+        if stage in self._stages:
+            self._stages[stage].set_aside(reason, rows)
+
+    def spent(self, cpu_seconds: float) -> None:
+        """Count CPU time that workers outside of this process and its children have used."""
+        with self._lock:
+            self._cpu_elsewhere += cpu_seconds
+
+    @property
+    def cpu_elsewhere(self) -> float:
+        return self._cpu_elsewhere
+
+    def touch(self) -> None:
+        """Something happened that is no row: a worker came, a model was loaded."""
+        self._touched = self._clock()
+
+    def rest(self) -> None:
+        """All rows have come: what follows (checks, the commit) moves none and does not stall."""
+        self._resting = True
+        for stage in self._stages.values():
+            stage.rest()
 
     @property
     def bytes_in(self) -> int:
@@ -225,7 +160,8 @@ class Meter:
         rate = per_second(now.rows_done - base.rows_done, passed)
         stages = stage_progress(base, now)
         left = None if self.rows_total is None else max(0, self.rows_total - now.rows_done)
-        moved_at = max((stage.moved_at for stage in self._stages.values()), default=self._began)
+        moved_at = max(self._touched, *(stage.moved_at for stage in self._stages.values()))
+        stood = 0.0 if self._resting else max(0.0, self._began + now.seconds - moved_at)
         return Progress(
             percent=percent(now.rows_done, self.rows_total),
             rows_done=now.rows_done,
@@ -233,7 +169,7 @@ class Meter:
             rows_per_second=rate,
             bytes_per_second=per_second(now.bytes_in - base.bytes_in, passed),
             eta_seconds=left / rate if left is not None and rate > 0 else None,
-            last_progress_seconds=max(0.0, self._began + now.seconds - moved_at),
+            last_progress_seconds=stood,
             elapsed_seconds=now.seconds,
             bottleneck=find_bottleneck(stages),
             stages=stages,

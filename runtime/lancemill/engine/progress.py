@@ -32,6 +32,22 @@ class StageTotals:
     """Batches or rows that wait in front of the stage."""
     queue_capacity: int = 0
     workers: int = 1
+    worker_seconds: float = 0.0
+    """Time for which it had workers, summed over them; 0 where only `workers` is known."""
+    pool: str = ""
+    """Stages of one pool share their workers: they are busy together. Empty: its own."""
+    gpus: float = 0.0
+    """GPUs that its pool holds now."""
+    gpu_seconds: float = 0.0
+    """Time for which its pool held GPUs, summed over them."""
+    batches: int = 0
+    """How often rows were taken."""
+    calls: int = 0
+    """Calls that go on now."""
+    calls_seconds: float = 0.0
+    """How long those have gone on, summed over them."""
+    faults_by_reason: Mapping[str, int] = field(default_factory=dict)
+    """Its rows that were set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +198,8 @@ def find_bottleneck(stages: Sequence[StageProgress]) -> Bottleneck | None:
 
 def _busy_fraction(earlier: StageTotals, later: StageTotals, passed: float) -> float:
     busy = later.busy_seconds - earlier.busy_seconds
-    return min(1.0, max(0.0, per_second(busy, passed * max(1, later.workers))))
+    there = later.worker_seconds - earlier.worker_seconds
+    return min(1.0, max(0.0, per_second(busy, there or passed * max(1, later.workers))))
 
 
 def per_second(amount: float, seconds: float) -> float:

@@ -169,6 +169,7 @@ class RunInProgress:
         if self._interrupted:  # before there was any work that could be told to stop
             work.stop()
         work.do(set(account.results), snapshot, base, lambda result: self._finish(result, base))
+        work.meter.rest()
         if len(account.results) < len(shards):
             self._interrupted = True
         self._stop_if_asked()

@@ -102,7 +102,7 @@ class StepTask:
                 drop.append(fault.row)
         if settled:
             for fault in outcome.faults:
-                self._meter.set_aside(fault.reason)
+                self._meter.set_aside(fault.reason, stage=self.bound.stage)
             self._budget.charge(
                 [(fault.reason, fault.message) for fault in outcome.faults],
                 may_pass=sum(fault.may_pass for fault in outcome.faults),

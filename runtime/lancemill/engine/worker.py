@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 IO_CALLS = 8
 """Calls of an IO-bound operation that run at once; the operation itself bounds its requests."""
 SOURCE_STAGE = "source"
+COMPUTE, DEVICE = "compute", "gpu"
+"""Pools of stages that share what works for them: this process's threads, its one GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ class Worker:
         applied = bound.open(self._context)
         self._stack.callback(_close, applied, bound.stage)
         counters = self._meter.stage(bound.stage)
+        counters.gpus = getattr(applied, "gpus", 0.0)
         return StepTask(
             bound, applied, tuple(keep), self._policy, self._budget, counters, self._meter
         )
@@ -184,6 +187,10 @@ class Worker:
             workers, window, pool = self._context.cores, self._context.cores + 1, self._cpu
         for task in tasks:
             task.counters.workers = workers
+            if pool is self._cpu:
+                task.counters.pool = COMPUTE
+            elif task.counters.gpus:
+                task.counters.pool = DEVICE
         first.counters.queue_capacity = window
         if bound.batch_rows is not None:
             chunks = regroup(chunks, bound.batch_rows)

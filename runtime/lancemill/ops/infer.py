@@ -221,6 +221,8 @@ class Infer:
         self._stage = stage
         self._fixed = fixed_rows(model, inputs)
         self._sizer = BatchSizer(self._fixed or batch_size)
+        self.gpus = 1.0 if "CUDAExecutionProvider" in self._session.get_providers() else 0.0
+        """GPUs that the model lies on."""
 
     def __call__(self, batch: pa.RecordBatch) -> Outcome:
         filled = usable_rows([batch.column(each.column) for each in self._inputs])

@@ -1,0 +1,96 @@
+"""What a stage's counters say while calls go on, workers come and go, and devices are held."""
+
+from __future__ import annotations
+
+import pytest
+
+from lancemill.engine.counters import Call, StageCounters
+from lancemill.engine.meter import Meter
+from lancemill.engine.progress import stage_progress
+
+
+class Time:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_call_that_goes_on_counts_as_busy_and_is_told_with_its_length() -> None:
+    time = Time()
+    counters = StageCounters("embed", clock=time)
+    with counters.working():
+        time.now += 30
+        told = counters.totals()
+        assert (told.calls, told.calls_seconds, told.busy_seconds) == (1, 30, 30)
+    assert counters.totals().calls == 0
+    assert counters.totals().busy_seconds == 30
+
+
+def test_a_call_that_waits_for_its_input_is_not_busy() -> None:
+    time = Time()
+    counters = StageCounters("sink", clock=time)
+    with counters.working() as call:
+        time.now += 2
+        with call.waiting():
+            time.now += 50
+            assert counters.totals().calls == 0
+            assert counters.totals().busy_seconds == pytest.approx(2)
+        time.now += 3
+    assert counters.totals().busy_seconds == pytest.approx(5)
+
+
+def test_time_is_that_of_the_workers_that_were_there() -> None:
+    time = Time()
+    counters = StageCounters("embed", clock=time)
+    counters.workers, counters.gpus = 1, 0.5
+    time.now += 10
+    counters.workers, counters.gpus = 4, 2
+    time.now += 10
+    told = counters.totals()
+    assert (told.worker_seconds, told.gpu_seconds) == (50, 25)
+
+
+def test_what_is_held_behind_the_last_row_is_not_the_stages() -> None:
+    time = Time()
+    meter = Meter(["embed"], 10, time)
+    meter.stage("embed").gpus = 1
+    time.now += 10
+    meter.rest()
+    time.now += 1000
+    (told,) = meter.totals()
+    assert (told.worker_seconds, told.gpu_seconds) == (10, 10)
+    assert meter.sample().last_progress_seconds == 0, "a long commit is no stall"
+
+
+def test_the_busy_share_is_true_where_workers_have_come_meanwhile() -> None:
+    time = Time()
+    meter = Meter(["embed"], 10, time)
+    counters = meter.stage("embed")
+    time.now += 90
+    counters.workers = 9
+    calls = [Call(counters) for _ in range(9)]
+    for call in calls:
+        call.start()
+    time.now += 10
+    (told,) = stage_progress(meter.history()[0], meter.history()[-1])
+    assert told.busy_fraction == pytest.approx(90 / 180)
+
+
+def test_rows_that_were_set_aside_are_told_by_stage_and_reason() -> None:
+    meter = Meter(["fetch", "decode"], 10)
+    meter.set_aside("Truncated", stage="decode")
+    meter.set_aside("Truncated", 2, stage="decode")
+    meter.set_aside("NullKey", stage="no stage of ours")
+    fetch, decode = meter.totals()
+    assert (fetch.faults_by_reason, decode.faults_by_reason) == ({}, {"Truncated": 3})
+    assert meter.sample().quarantined == {"Truncated": 3, "NullKey": 1}
+
+
+def test_what_is_no_row_can_say_that_the_run_lives() -> None:
+    time = Time()
+    meter = Meter(["embed"], 10, time)
+    time.now += 100
+    assert meter.sample().last_progress_seconds == 100
+    meter.touch()
+    assert meter.sample().last_progress_seconds == 0
