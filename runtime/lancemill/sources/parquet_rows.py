@@ -33,6 +33,7 @@ class ParquetRows:
         self._storage = storage
         self._lock = threading.Lock()
         self._metadata: pq.FileMetaData | None = None
+        self._ends: list[int] = []
 
     @property
     def metadata(self) -> pq.FileMetaData:
@@ -50,6 +51,15 @@ class ParquetRows:
     @property
     def rows(self) -> int:
         return int(self.metadata.num_rows)
+
+    def _group_ends(self) -> list[int]:
+        """For each row group, the row behind its last one. Asked of the footer once: a listing has
+        thousands of groups, and as many shards."""
+        if not self._ends:
+            told = self.metadata
+            sizes = (told.row_group(at).num_rows for at in range(told.num_row_groups))
+            self._ends = list(accumulate(sizes))
+        return self._ends
 
     def groups(self, columns: Sequence[str] | None = None) -> Iterator[tuple[int, int]]:
         """(rows, bytes on disk) of each row group, of the `columns` only if given."""
@@ -70,12 +80,10 @@ class ParquetRows:
         """Rows `start` to `stop`, in batches of at most `max_rows`, in the order of `columns`."""
         if stop <= start:
             return
-        metadata = self.metadata
-        sizes = [metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)]
-        ends = list(accumulate(sizes))
+        ends = self._group_ends()
         first, last = bisect_right(ends, start), bisect_right(ends, stop - 1)
-        at = ends[first] - sizes[first]
-        with _explained(self.uri), self._opened(metadata) as file:
+        at = ends[first - 1] if first else 0
+        with _explained(self.uri), self._opened(self.metadata) as file:
             for batch in file.iter_batches(
                 batch_size=max_rows, row_groups=range(first, last + 1), columns=list(columns)
             ):

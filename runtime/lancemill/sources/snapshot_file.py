@@ -18,6 +18,11 @@ import pyarrow.parquet as pq
 from lancemill.storage import explain, interruptibly, is_local, local_path, open_store
 
 GROUP_ROWS = 10_000
+"""Rows of a group: what is read at least for a shard."""
+LARGE_GROUP_ROWS = 100_000
+"""Rows of a group behind the first `MANY_GROUPS`. Whoever opens the file reads 1.2 KB about each
+group first: a listing of 10^9 objects in small ones would have a footer of 118 MB."""
+MANY_GROUPS = 100
 GROUP_BYTES = 32 << 20
 
 
@@ -31,6 +36,7 @@ class SnapshotFile:
         self._schema = schema
         self._held: list[pa.RecordBatch] = []
         self._held_rows = self._held_bytes = 0
+        self._group_rows = GROUP_ROWS
         self._writer = pq.ParquetWriter(
             path,
             schema,
@@ -46,7 +52,7 @@ class SnapshotFile:
         self._held.append(batch)
         self._held_rows += len(batch)
         self._held_bytes += batch.nbytes
-        if self._held_rows >= GROUP_ROWS or self._held_bytes >= GROUP_BYTES:
+        if self._held_rows >= self._group_rows or self._held_bytes >= GROUP_BYTES:
             self._flush()
 
     def close(self) -> None:
@@ -56,9 +62,11 @@ class SnapshotFile:
     def _flush(self) -> None:
         if self._held:
             table = pa.Table.from_batches(self._held, schema=self._schema)
-            self._writer.write_table(table, row_group_size=GROUP_ROWS)
+            self._writer.write_table(table, row_group_size=self._group_rows)
             self._held.clear()
             self._held_rows = self._held_bytes = 0
+            if self.rows >= MANY_GROUPS * GROUP_ROWS:
+                self._group_rows = LARGE_GROUP_ROWS
 
 
 @contextmanager

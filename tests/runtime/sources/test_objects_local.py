@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lancemill.errors import StorageError
+from lancemill.sources import listing, snapshot_file
 from lancemill.sources.listing import Found
 from lancemill.sources.local_tree import list_tree
 from lancemill.sources.objects import ObjectSource
@@ -187,6 +188,27 @@ def test_a_shard_reads_only_the_row_groups_that_hold_it(tmp_path: Path) -> None:
     intact = snapshot.read(shards[-1], ["key"], 7, 99)
     read = [key for batch in intact for key in batch.column("key").to_pylist()]
     assert read == [one.key for one in listed[30_000:]]
+
+
+def test_a_long_listing_has_larger_groups_so_that_its_footer_stays_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow.parquet as pq
+
+    monkeypatch.setattr(listing, "BATCH_ROWS", 10)
+    for name, value in (("GROUP_ROWS", 10), ("MANY_GROUPS", 3), ("LARGE_GROUP_ROWS", 40)):
+        monkeypatch.setattr(snapshot_file, name, value)
+    listed = [Found(f"{n:06d}", 1, n) for n in range(125)]
+    source = ObjectSource("mem", lambda: iter(listed), lambda key: key)
+    snapshot = source.take_snapshot(str(tmp_path))
+    told = pq.ParquetFile(tmp_path / "listing.parquet").metadata
+    groups = [told.row_group(at).num_rows for at in range(told.num_row_groups)]
+    assert groups == [10, 10, 10, 40, 40, 15]
+    again = source.open_snapshot(snapshot.document)
+    for start, stop in ((0, 10), (5, 35), (29, 31), (30, 31), (69, 71), (109, 125), (124, 125)):
+        read = again.read(Shard(0, start, stop, 0), ["key"], 7, 1 << 30)
+        found = [key for batch in read for key in batch.column("key").to_pylist()]
+        assert found == [one.key for one in listed[start:stop]]
 
 
 def shards_of_10_000(rows: int) -> Iterator[Shard]:
