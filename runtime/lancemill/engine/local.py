@@ -79,7 +79,7 @@ class LocalEngine:
         try:
             stream = self.worker.stream(snapshot, shards)
             for first in stream:
-                results.put(self._write_shard(first, stream))
+                results.put(self.write_shard(first, stream))
         except _Unfinished:
             pass
         except BaseException as error:
@@ -87,7 +87,8 @@ class LocalEngine:
         finally:
             results.put(None)
 
-    def _write_shard(self, first: Chunk, stream: Iterator[Chunk]) -> ShardResult:
+    def write_shard(self, first: Chunk, stream: Iterator[Chunk]) -> ShardResult:
+        """Write one shard, whose first chunk has been taken from `stream` already."""
         counters = self.meter.stage(SINK_STAGE)
         with counters.working() as call:
             rows = _ShardRows(first, stream, call, counters, self.meter)

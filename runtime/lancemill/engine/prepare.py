@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Prepared:
     source: Source
     sink: Sink
     context: WorkerContext
+    datasets: Mapping[str, LanceDataset] = field(default_factory=dict)
+    """LanceDatasets that the manifest's names mean, for a worker that prepares it elsewhere."""
 
 
 def prepare_job(job: Job) -> Prepared:
@@ -74,7 +76,7 @@ def prepare(
     mistakes += _check_queries(pipeline, plan.output)
     if mistakes:
         raise PlanError(mistakes)
-    return Prepared(pipeline, plan, source, sink, context)
+    return Prepared(pipeline, plan, source, sink, context, datasets)
 
 
 def _check_row_ids(pipeline: MultimodalPipeline, sink: Sink, base: Path) -> list[Mistake]:

@@ -105,16 +105,25 @@ class Worker:
 
     def stream(self, snapshot: Snapshot, shards: Iterator[Shard]) -> Iterator[Chunk]:
         """The shards' rows after all steps, in order."""
+        return self.through(self.read(snapshot, shards))
+
+    def read(self, snapshot: Snapshot, shards: Iterator[Shard]) -> Generator[Chunk, None, None]:
+        """The shards' rows before any step, in order."""
         source = self._meter.stage(SOURCE_STAGE)
-        chunks: Generator[Chunk, None, None] = lane(
-            self._read(snapshot, shards, source), _same, self._pool(1, "read"), 2, source
-        )
+        chunks = lane(self._read(snapshot, shards, source), _same, self._pool(1, "read"), 2, source)
         self._stack.callback(chunks.close)
-        keeps = self._plan.keeps[1:]
-        for together in lanes_of([step.done for step in self._plan.steps]):
-            tasks = [self._task(self._plan.steps[at].done, keeps[at]) for at in together]
-            chunks = self._lane(chunks, tasks)
-            self._stack.callback(chunks.close)
+        return chunks
+
+    def through(
+        self, chunks: Iterator[Chunk], first: int = 0, last: int | None = None
+    ) -> Iterator[Chunk]:
+        """`chunks` after the steps from `first` to before `last`, in order."""
+        steps, keeps = self._plan.steps[first:last], self._plan.keeps[first + 1 :]
+        for together in lanes_of([step.done for step in steps]):
+            tasks = [self._task(steps[at].done, keeps[at]) for at in together]
+            made = self._lane(chunks, tasks)
+            self._stack.callback(made.close)
+            chunks = made
         return chunks
 
     def _pool(self, threads: int, name: str) -> ThreadPoolExecutor:
