@@ -1,0 +1,1 @@
+"""A real node on this machine, in namespaces of its own: kubelet, containerd, DNS and proxy."""

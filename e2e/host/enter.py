@@ -1,0 +1,104 @@
+"""From outside to inside: prepares all that needs a network, then runs a command in namespaces.
+
+`unshare --kill-child` ties everything to one process: when it ends, however it ends, etcd and the
+last container end with it, and with them addresses, rules and mounts. Only empty cgroups stay, and
+the folder of the run; both are taken away here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from e2e.cache import ROOT, alone, forget_unused, say
+from e2e.host import debian, store
+from e2e.host.configuration import PAUSE
+from e2e.host.programs import programs
+from e2e.image.build import LAYERS, Builder, Built
+from e2e.image.context import Context
+from e2e.image.dockerfile import parse
+from e2e.image.images import IMAGES
+
+FOLDER, CGROUP = "E2E_HOST_FOLDER", "E2E_HOST_CGROUP"
+NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def why_not() -> str | None:
+    """What this machine lacks for a node of its own; None where nothing is."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "it takes Linux and root"
+    tried = subprocess.run(["unshare", *NAMESPACES, "true"], capture_output=True, text=True)
+    if tried.returncode != 0:
+        return f"namespaces of one's own are not allowed here ({tried.stderr.strip()})"
+    if not shutil.which("apt-get") or not shutil.which("ip"):
+        return "it takes Debian's apt-get, dpkg and ip"
+    if not Path("/etc/debian_version").read_text().startswith("12"):
+        return "it is made for Debian 12 (its containerd, and its Python 3.11 in images)"
+    return None
+
+
+def prepare() -> None:
+    """Everything that is fetched or built, into the cache; seconds when it is there."""
+    subprocess.run(
+        [ROOT / "scripts" / "kube-assets", "kubernetes", "helm3"], check=True, stdout=sys.stderr
+    )
+    with alone("cache"):
+        packages = debian.packages()
+        builder = Builder(Context.of(ROOT), debian.base)
+        images: dict[str, Built] = {PAUSE: store.pause(programs())}
+        for image in IMAGES:
+            text = (ROOT / image.dockerfile).read_text()
+            images[image.reference] = builder.build(parse(text, image.arguments))
+        store.fill(images, packages)
+        forget_unused(LAYERS)
+
+
+def inside(command: list[str]) -> int:
+    """Runs `command` where a node can be started; its exit status."""
+    with alone("node"):
+        prepare()
+        with tempfile.TemporaryDirectory(prefix="lancemill-e2e-", ignore_cleanup_errors=True) as at:
+            name = Path(at).name
+            environment = {**os.environ, FOLDER: at, CGROUP: f"/{name}"}
+            init = [sys.executable, str(Path(__file__).parent / "init.py")]
+            try:
+                return _ended(["unshare", *NAMESPACES, *init, *command], environment)
+            finally:
+                _forget_cgroups(name)
+
+
+def _ended(command: list[str], environment: dict[str, str]) -> int:
+    process = subprocess.Popen(command, env=environment)
+    with _passing_on(process.terminate):
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                say("stopping …")
+
+
+@contextlib.contextmanager
+def _passing_on(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM ends what was started, and then this process in its own way."""
+    before = signal.signal(signal.SIGTERM, lambda *_: stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _forget_cgroups(name: str) -> None:
+    for hierarchy in Path("/sys/fs/cgroup").iterdir():
+        for folder in sorted((hierarchy / name).rglob("*"), reverse=True):
+            if folder.is_dir():
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+        with contextlib.suppress(OSError):
+            (hierarchy / name).rmdir()

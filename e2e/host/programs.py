@@ -1,0 +1,58 @@
+"""CoreDNS and the pause program, built from source like Kubernetes itself, once.
+
+`e2e/tools` finds Go and looks after its caches; what is built there is not for nodes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from e2e.cache import CACHE, ROOT, Unavailable, kept
+
+HERE = Path(__file__).parent / "go"
+PROGRAMS = ("coredns", "pause")
+
+# e2e/tools runs before any environment exists, and therefore as scripts beside each other.
+sys.path.append(str(ROOT / "e2e" / "tools"))
+if not TYPE_CHECKING:
+    import assets
+
+
+def programs() -> Path:
+    """The folder that holds them."""
+    found = assets.find_go()
+    digest = hashlib.sha256(found.version.encode())
+    for path in sorted(one for one in HERE.rglob("*") if one.is_file()):
+        digest.update(path.relative_to(HERE).as_posix().encode() + b"\0" + path.read_bytes())
+    folder = CACHE / f"programs-{digest.hexdigest()[:16]}"
+    return kept(folder, "CoreDNS and pause, built from source", lambda fresh: _built(found, fresh))
+
+
+def _built(found: "assets.Go", folder: Path) -> None:
+    with assets.alone(), assets.go_caches() as caches:
+        program = found.program or assets.go_from_pypi(caches)
+        environment = {
+            **{name: value for name, value in os.environ.items() if name != "GOROOT"},
+            "CGO_ENABLED": "0",
+            "GOCACHE": str(caches / "build"),
+            "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
+            "GOMODCACHE": str(caches / "mod"),
+            "GOTOOLCHAIN": "local",
+            "GOWORK": "off",
+        }
+        flags = ["-trimpath", "-ldflags", "-s -w", "-o", f"{folder}/"]
+        packages = [f"./{name}" for name in PROGRAMS]
+        done = subprocess.run(
+            ["nice", "-n", "5", str(program), "build", *flags, *packages],
+            cwd=HERE,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode != 0:
+        raise Unavailable(f"CoreDNS did not build: {done.stderr.strip()[-500:]}")
