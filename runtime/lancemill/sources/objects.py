@@ -24,7 +24,7 @@ from lancemill.sources.changes import in_key_order, new_or_changed, without_undo
 from lancemill.sources.listing import SCHEMA, Found, Lister, batches
 from lancemill.sources.parquet_rows import ParquetRows, by_bytes
 from lancemill.sources.shards import UNKNOWN_SIZE, cut
-from lancemill.sources.snapshot_file import SnapshotFile, publish, spool
+from lancemill.sources.snapshot_file import SnapshotFile, fetch, publish, spool
 from lancemill.sources.source import Shard
 from lancemill.sources.where import check_where, where_filter
 from lancemill.storage import explain, interruptibly, is_local, listed, local_path, open_store
@@ -105,7 +105,7 @@ class ObjectSource:
         if is_local(uri):
             path = local_path(uri)
         else:
-            path.write_bytes(open_store(uri, self.ledger_storage).get("") or b"")
+            fetch(uri, path, self.ledger_storage)
         if not path.is_file() or not path.stat().st_size:
             raise StorageError(
                 f"{uri}: the listing of the last run is gone, so what is new is not known",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lancemill.storage import explain, interruptibly, is_local, local_path, open_store
+from lancemill.storage import each, explain, interruptibly, is_local, local_path, open_store
 
 GROUP_ROWS = 10_000
 """Rows of a group: what is read at least for a shard."""
@@ -24,6 +24,9 @@ LARGE_GROUP_ROWS = 100_000
 group first: a listing of 10^9 objects in small ones would have a footer of 118 MB."""
 MANY_GROUPS = 100
 GROUP_BYTES = 32 << 20
+PART_BYTES = 8 << 20
+MOST_PARTS = 9_000
+"""S3 takes 10,000 parts at most, and a listing of 10^9 objects can have more than 50 GB."""
 
 
 class SnapshotFile:
@@ -94,7 +97,24 @@ def publish(path: Path, folder: str, name: str, storage: object | None) -> str:
             shutil.move(path, target)
             return str(target)
         place = open_store(folder, storage).child(name)
-        interruptibly(lambda: place.store.put(place.path, path))
+        part = max(PART_BYTES, -(-path.stat().st_size // MOST_PARTS))
+        interruptibly(lambda: place.store.put(place.path, path, chunk_size=part))
         return place.uri
     except (OSError, BaseError) as error:
         raise explain(error, folder) from error
+
+
+def fetch(uri: str, path: Path, storage: object | None) -> None:
+    """Copy a published file to `path`, a piece at a time; nothing where it is gone."""
+    from obstore.exceptions import BaseError
+
+    place = open_store(uri, storage)
+    try:
+        answer = interruptibly(lambda: place.store.get(place.path))
+        with path.open("wb") as file:
+            for piece in each(answer.stream):
+                file.write(piece)
+    except FileNotFoundError:
+        return
+    except (OSError, BaseError) as error:
+        raise explain(error, uri) from error

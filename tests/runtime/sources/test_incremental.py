@@ -84,6 +84,16 @@ def test_a_lost_basis_is_an_error_with_a_way_on(tmp_path: Path) -> None:
     assert "incremental to false" in caught.value.remedy
 
 
+def test_a_basis_lost_from_a_bucket_is_told_too(s3: S3Server, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a").write_bytes(b"1")
+    made = objects("in", tmp_path, ledger_storage=s3.storage(), incremental=True)
+    first = made.take_snapshot(s3.uri("runs/1/source"))
+    s3.client.delete_object(Bucket=s3.bucket, Key="runs/1/source/listing.parquet")
+    with pytest.raises(StorageError, match="listing of the last run is gone"):
+        made.take_snapshot(s3.uri("runs/2/source"), first.document)
+
+
 OBJECTS = st.dictionaries(
     st.sampled_from("abcdefgh"),
     st.builds(Found, st.just(""), st.integers(0, 2), st.integers(0, 2)),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.server
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from lancemill.errors import StorageError
+from lancemill.sources import snapshot_file
 from lancemill.sources.http_index import list_index
 from support.servers import S3Server, faulty_http, faulty_proxy
 
@@ -38,6 +40,20 @@ def test_a_snapshot_may_lie_in_a_bucket(s3: S3Server, tmp_path: Path) -> None:
     again = source.open_snapshot(snapshot.document)
     found = rows(again, ["key", "size"], target_bytes=40, max_rows=3)
     assert found == [{"key": f"{n:02d}", "size": n} for n in range(30)]
+
+
+def test_a_large_snapshot_goes_up_in_no_more_parts_than_a_store_takes(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_file, "MOST_PARTS", 2)
+    monkeypatch.setattr(snapshot_file, "PART_BYTES", 5 << 20)
+    path, copy, data = tmp_path / "made", tmp_path / "copy", os.urandom(11 << 20)
+    path.write_bytes(data)
+    uri = snapshot_file.publish(path, s3.uri("runs/1"), "listing.parquet", s3.storage())
+    told = s3.client.head_object(Bucket=s3.bucket, Key="runs/1/listing.parquet")
+    assert told["ETag"].strip('"').endswith("-2")
+    snapshot_file.fetch(uri, copy, s3.storage())
+    assert copy.read_bytes() == data
 
 
 def test_folder_markers_of_consoles_are_no_objects(s3: S3Server, tmp_path: Path) -> None:
