@@ -10,6 +10,7 @@ LancemillError
 │   │   └── Overtaken      another attempt has taken the run over                exit 3
 │   └── StorageError       a store refused, is missing or cannot be reached
 └── Interrupted            stopped on request; can be resumed                  exit 130
+    └── GaveUp             stopped by a limit: deadline, stall; can be resumed   exit 4
 """
 
 from __future__ import annotations
@@ -98,3 +99,13 @@ class Interrupted(LancemillError):
     """Stopped on request; what is finished is kept and the run can be resumed."""
 
     exit_status = 130
+
+
+class GaveUp(Interrupted):
+    """Stopped by a limit of its own: it was late, or stood still. As resumable."""
+
+    exit_status = 4
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        self.remedy = remedy
+        super().__init__(message)

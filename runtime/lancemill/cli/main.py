@@ -14,6 +14,9 @@ import typer
 from lancemill.cli import doctor, init, plan, probe, quarantine, run, runs, show, validate, view
 from lancemill.cli.cluster import cancel, logs, rerun, status, submit
 
+STOPPED = (130, 4)
+"""Exit statuses of what was stopped: on request, by a limit."""
+
 app = typer.Typer(
     name="lancemill",
     help="From one manifest to a curated Lance dataset.",
@@ -64,11 +67,11 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        if end.code == 130:
+        if end.code in STOPPED:
             # Threads that still wait for a server would keep the process until it answers.
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(130)
+            os._exit(int(end.code or 0))
         raise
     except Exception as error:
         if os.environ.get("LANCEMILL_DEBUG"):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lancemill.cli.plan import Which
 from lancemill.cli.validate import Json, Manifest, Set
+
+if TYPE_CHECKING:
+    from lancemill.engine.serve import Door
+
+PORT = "LANCEMILL_PROGRESS_PORT"
 
 
 def run(
@@ -51,6 +57,25 @@ def run(
             "one takes the run over at once; a lower one does nothing and exits with 3.",
         ),
     ] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            "--serve",
+            metavar="[HOST:]PORT",
+            help="Answer GET /progress, /metrics and /healthz while the run goes on. "
+            "Default: LANCEMILL_PROGRESS_PORT, on every address.",
+        ),
+    ] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option(
+            "--deadline",
+            metavar="SECONDS",
+            min=0.001,
+            envvar="LANCEMILL_DEADLINE_SECONDS",
+            help="Stop after so long, resumable, with exit status 4.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write the run's page here too.")
     ] = None,
@@ -60,7 +85,10 @@ def run(
     """Run a pipeline on this machine."""
     from lancemill.cli.told import telling
     from lancemill.engine.request import RunOptions
+    from lancemill.engine.serve import linger, serving
     from lancemill.engine.session import run_job
+    from lancemill.engine.telling import Telling
+    from lancemill.errors import Interrupted, LancemillError
     from lancemill.manifest import load
     from lancemill.report.console import Console
 
@@ -72,14 +100,38 @@ def run(
         limit=limit,
         sample=sample,
         shard_bytes=_size(shard_bytes),
+        deadline_seconds=deadline,
         epoch=epoch or 0,
     )
+    told = Telling(options.run or "", options.epoch)
     console = Console("json" if json else "quiet" if quiet else "auto")
-    with telling(json), console:
-        job = load(manifest, set_ or ()).job(pipeline)
-        summary = run_job(job, options, console, page=report)
+    with telling(json), console, serving(_door(serve), told, console.event) as served:
+        try:
+            job = load(manifest, set_ or ()).job(pipeline)
+            summary = run_job(job, options, console, page=report, begun=told.follow)
+        except LancemillError as error:
+            console.refused(error)
+            raise
         console.stop(summary)
+        told.ended(summary)
+        if served and summary.exit_status != Interrupted.exit_status:
+            linger(told)
     raise typer.Exit(summary.exit_status)
+
+
+def _door(given: str | None) -> Door | None:
+    """Where to listen; by the environment on every address, since a Service is to reach it."""
+    from lancemill.engine.serve import Door
+
+    text, host, name = given, "127.0.0.1", "--serve"
+    if given is None:
+        text, host, name = os.environ.get(PORT), "", PORT
+    if not text:
+        return None
+    try:
+        return Door.of(text, host)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=name) from None
 
 
 def _size(text: str | None) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 from lancemill.engine.meter import Meter
 from lancemill.engine.request import Request
 from lancemill.engine.result import ShardResult
-from lancemill.errors import Interrupted, LancemillError, RunConflict
+from lancemill.errors import GaveUp, Interrupted, LancemillError, RunConflict
 from lancemill.report.summary import End, Estimate, Result, RunSummary
 from lancemill.sinks.sink import Committed
 
@@ -64,7 +64,8 @@ class Account:
 
     def summary_of_failure(self, error: LancemillError) -> RunSummary:
         """The summary of a run that `error` ended."""
-        result: Result = "interrupted" if isinstance(error, Interrupted) else "failed"
+        asked = isinstance(error, Interrupted) and not isinstance(error, GaveUp)
+        result: Result = "interrupted" if asked else "failed"
         self.overtaken |= isinstance(error, RunConflict) and not error.final
         return self.summary(
             result,

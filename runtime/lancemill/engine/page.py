@@ -10,13 +10,14 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lancemill.engine.preview import preview_of
-from lancemill.errors import Overtaken
+from lancemill.errors import GaveUp, Overtaken
 from lancemill.manifest import Job
 from lancemill.report.summary import RunSummary
 from lancemill.sources.source import Shard, Snapshot
@@ -38,7 +39,8 @@ def write_page(run: RunInProgress, summary: RunSummary, job: Job, also: Path | N
     """Write the run's page; the summary with where it is."""
     if run.snapshot is None or (run.account.meter is None and also is None):
         return summary  # nothing moved: there is nothing to show
-    if summary.result == "interrupted" and also is None:
+    hurried = summary.result == "interrupted" or summary.exit_status == GaveUp.exit_status
+    if hurried and also is None:
         return summary  # who stops a run does not wait for pictures
     try:
         text = _page(run, summary, job)
@@ -91,9 +93,8 @@ def _pairs(run: RunInProgress) -> list[Pair]:
     if head is None or head.num_rows == 0:
         return []
     columns = picture_columns(head)
-    positions = [p for _, one in sorted(run.account.results.items()) for p in one.head][
-        : head.num_rows
-    ]
+    heads = (place for one in run.account.results.in_order() for place in one.head)
+    positions = list(islice(heads, head.num_rows))
     if not columns or len(positions) != head.num_rows:
         return []
     before = _inputs(run, positions)
@@ -106,9 +107,8 @@ def _pairs(run: RunInProgress) -> list[Pair]:
 def _set_aside(run: RunInProgress) -> list[SetAsideRow]:
     from lancemill.report.page import set_aside_rows
 
-    faults = [fault for _, one in sorted(run.account.results.items()) for fault in one.faults][
-        :SET_ASIDE
-    ]
+    every = (fault for one in run.account.results.in_order() for fault in one.faults)
+    faults = list(islice(every, SET_ASIDE))
     # What could not be fetched is not asked for again, with all of its attempts and timeouts.
     fetch = run.plan.steps[0].name if run.plan.steps else None
     there = [fault for fault in faults if fault.stage != fetch]

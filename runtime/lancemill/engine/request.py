@@ -34,6 +34,8 @@ class RunOptions:
     """Bytes of the source in a shard: what a run that dies has to do again. None: by its size."""
     manifest: str = ""
     """The manifest's text, kept with the run."""
+    deadline_seconds: float | None = None
+    """Time that the run has from now on; then it stops, resumable."""
     epoch: int = 0
     """Given by whoever orders the run's attempts: a higher one takes over from a lower one."""
 

@@ -28,7 +28,7 @@ from lancemill.engine.record import record_of
 from lancemill.engine.request import Request, RunOptions
 from lancemill.engine.result import ShardResult
 from lancemill.engine.work import Work
-from lancemill.errors import Interrupted, LancemillError, RunConflict, StorageError
+from lancemill.errors import GaveUp, Interrupted, LancemillError, RunConflict, StorageError
 from lancemill.report.summary import RunSummary, SummaryTable, Validation
 from lancemill.sinks.sink import Committed
 from lancemill.sources.source import Shard, Snapshot
@@ -66,6 +66,18 @@ class RunInProgress:
         wherever it stands."""
         self._work: Work | None = None
         self._interrupted = False
+        self._ending: LancemillError | None = None
+
+    def give_up(self, error: GaveUp) -> None:
+        """Stop as soon, and end with `error`. May be called from any thread."""
+        self._ending = self._ending or error
+        self.interrupt()
+
+    @property
+    def stopped_by(self) -> LancemillError:
+        """What a run that was told to stop ends with."""
+        when = " before its first row" if self.beginning else ""
+        return self._ending or Interrupted(f"run {self.run} was stopped{when}")
 
     def interrupt(self) -> None:
         """Stop soon: no further rows; finished shards are kept. May be called from a signal."""
@@ -187,7 +199,7 @@ class RunInProgress:
         if self.account.overtaken:
             self.ledger.still_mine()
         if self._interrupted:
-            raise Interrupted(f"run {self.run} was stopped")
+            raise self.stopped_by
 
     def _begin(self, schema: pa.Schema | None, summaries: Sequence[SummaryTable] = ()) -> None:
         """From here on the run is committed: by this attempt, or by who comes after it."""

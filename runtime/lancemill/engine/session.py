@@ -5,30 +5,39 @@ from __future__ import annotations
 import shlex
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from lancemill.engine.limits import Guard, Limits
 from lancemill.engine.page import write_page
 from lancemill.engine.prepare import Prepared, prepare_job
 from lancemill.engine.run import RunInProgress, RunOptions, Watcher
 from lancemill.engine.settle import record_refusal
-from lancemill.errors import Interrupted, LancemillError, ManifestError, RunConflict
+from lancemill.errors import GaveUp, LancemillError, ManifestError, RunConflict
 from lancemill.manifest import Job
 from lancemill.report.summary import RunSummary
+from lancemill_api.quantities import seconds
 
 
 def run_job(
-    job: Job, options: RunOptions, watcher: Watcher, *, page: Path | None = None
+    job: Job,
+    options: RunOptions,
+    watcher: Watcher,
+    *,
+    page: Path | None = None,
+    begun: Callable[[RunInProgress], None] = lambda run: None,
 ) -> RunSummary:
     """Run one pipeline on this machine; the summary also of a run that failed or was stopped.
 
+    `begun` is given the run, to look at it while it goes on.
     Raises ManifestError and StorageError for what is found before the run begins.
     """
     run = RunInProgress(_prepared(job, options), replace(options, manifest=job.text), watcher)
-    with _interruptible(run, watcher):
+    begun(run)
+    with _interruptible(run) as wake, _guard(run, options, wake):
         try:
             summary = run.execute()
         except ManifestError:
@@ -60,26 +69,51 @@ def _say_how_to_go_on(error: LancemillError, run: RunInProgress, job: Job) -> No
     error.remedy = f"{error.remedy}, then  {command}" if error.remedy else command
 
 
+def _guard(run: RunInProgress, options: RunOptions, wake: Callable[[], None]) -> Guard:
+    """Who stops the run where it is late or stands still."""
+
+    def give_up(error: GaveUp) -> None:
+        run.give_up(error)
+        wake()
+
+    asked = run.prepared.pipeline.spec.run
+    # Nobody but the operator has promised anything about a manifest that does not say it.
+    heeded = options.epoch or "stall_timeout" in asked.model_fields_set
+    stall = seconds(asked.stall_timeout) if heeded else None
+    operations = {step.name: step.operation for step in run.plan.steps}
+    limits = Limits(options.deadline_seconds, stall)
+    return Guard(limits, lambda: run.account.meter, operations, give_up)
+
+
 @contextmanager
-def _interruptible(run: RunInProgress, watcher: Watcher) -> Iterator[None]:
-    """SIGINT and SIGTERM stop the run at the next rows; a second one ends the process at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
+def _interruptible(run: RunInProgress) -> Iterator[Callable[[], None]]:
+    """SIGINT and SIGTERM stop the run at the next rows; a second one ends the process at once.
+
+    Gives what another thread calls to take the main one out of waiting for a store.
+    """
+    main = threading.main_thread()
+    if threading.current_thread() is not main:
+        yield lambda: None
         return
-    asked = False
+    asked = woken = False
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal asked, woken
+        if asked and not woken:
             raise KeyboardInterrupt
-        asked = True
+        asked, woken = asked or not woken, False
         run.interrupt()
         if run.beginning:
-            raise Interrupted(f"run {run.run} was stopped before its first row")
+            raise run.stopped_by
+
+    def wake() -> None:
+        nonlocal woken
+        woken = True
+        signal.pthread_kill(main.ident or 0, signal.SIGTERM)
 
     before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield wake
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from lancemill.engine.meter import Meter
 from lancemill.engine.progress import Progress
+from lancemill.errors import LancemillError
 from lancemill.report.block import block_lines, header
 from lancemill.report.lines import NARROWEST, encodable, rich_console, write_lines
 from lancemill.report.summary import RunSummary
@@ -81,6 +82,12 @@ class Console:
         self._view.finish(summary)
         if self._for_people is not None:
             write_lines(closing_lines(summary), self._for_people)
+
+    def refused(self, error: LancemillError) -> None:
+        """No run began, for this reason: told here as JSON only, people get it as an error."""
+        self._view.close()
+        if isinstance(self._view, JsonView):
+            self._view.refused(error)
 
     def close(self) -> None:
         """Take the block away and print nothing, as before an error is told."""
@@ -190,7 +197,11 @@ class JsonView(TickingView):
         self._emit(kind, {"text": text, **facts})
 
     def finish(self, summary: RunSummary) -> None:
-        self._emit("finished", summary.to_json())
+        self._emit("finished", {**summary.to_json(), "exitStatus": summary.exit_status})
+
+    def refused(self, error: LancemillError) -> None:
+        facts = {"result": "failed", "message": str(error), "exitStatus": error.exit_status}
+        self._emit("finished", facts)
 
     def _emit(self, event: str, facts: Mapping[str, Any]) -> None:
         self.write(json_line(event, facts))

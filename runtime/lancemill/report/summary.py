@@ -161,6 +161,7 @@ class RunSummary:
             "pipeline": self.pipeline,
             "run": self.run,
             "result": self.result,
+            "end": self.end,
             "startedAt": self.started_at or None,
             "durationSeconds": round(self.duration_seconds, 3),
             "rowsIn": self.rows_in,
