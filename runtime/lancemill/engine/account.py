@@ -9,7 +9,7 @@ from typing import Any
 
 from lancemill.engine.meter import Meter
 from lancemill.engine.request import Request
-from lancemill.engine.result import ShardResult
+from lancemill.engine.results import Results
 from lancemill.errors import GaveUp, Interrupted, LancemillError, RunConflict
 from lancemill.report.summary import End, Estimate, Result, RunSummary
 from lancemill.sinks.sink import Committed
@@ -22,7 +22,7 @@ class Account:
         self._request = request
         self.attempt = 0
         """Its number in the ledger, once the run is claimed."""
-        self.results: dict[int, ShardResult] = {}
+        self.results: Results = Results()
         """Every finished shard, whoever did it."""
         self.meter: Meter | None = None
         self.committed: Committed | None = None

@@ -6,13 +6,13 @@ right behind its commit has read its objects, and what it set aside must not be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from lancemill.engine.ledger import Ledger
-from lancemill.engine.result import ShardResult
+from lancemill.engine.results import Results
 from lancemill.sinks.sink import Committed, RunRef, Sink
 
 
@@ -21,19 +21,14 @@ def close_books(
     ledger: Ledger,
     ref: RunRef,
     committed: Committed,
-    results: Mapping[int, ShardResult],
+    results: Results,
 ) -> None:
     """Put what `ref` set aside into the quarantine, and say in its ledger how it ended."""
-    faults = [
-        {"shard": result.shard.index, **asdict(fault)}
-        for _, result in sorted(results.items())
-        for fault in result.faults
-    ]
-    faults += [{"shard": -1, "position": -1, **refused} for refused in committed.set_aside]
-    if faults:
+    failed = sum(len(result.faults) for result in results.values()) + len(committed.set_aside)
+    if failed:
         from lancemill.tables.quarantine import set_aside
 
-        set_aside(f"{sink.uri}.quarantine", ref, faults, sink.storage)
+        set_aside(f"{sink.uri}.quarantine", ref, _faults(committed, results), sink.storage)
     if ledger.outcome() is None:
         _, begun = ledger.begun() or (0, {})
         ledger.write_outcome(
@@ -41,13 +36,22 @@ def close_books(
                 "run": ref.run,
                 "version": committed.version,
                 "rows": committed.rows,
-                "quarantined": len(faults),
+                "quarantined": failed,
                 "bytes": sum(result.output.bytes for result in results.values()),
                 "cpuSeconds": begun.get("cpuSeconds", 0.0),
                 "summary": begun.get("summary", []),
                 "committedAt": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         )
+
+
+def _faults(committed: Committed, results: Results) -> Iterator[Mapping[str, Any]]:
+    """Every row that failed, in the order of the source; then those that the commit refused."""
+    for result in results.in_order():
+        for fault in result.faults:
+            yield {"shard": result.shard.index, **asdict(fault)}
+    for refused in committed.set_aside:
+        yield {"shard": -1, "position": -1, **refused}
 
 
 def close_left_open(sink: Sink, ledger: Ledger, record: Mapping[str, Any]) -> None:

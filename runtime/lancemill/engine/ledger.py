@@ -30,8 +30,9 @@ from typing import Any
 
 from lancemill.engine.attempt import BEAT_SECONDS, identity, is_alive
 from lancemill.engine.result import ShardResult
+from lancemill.engine.results import Results
 from lancemill.errors import Interrupted, Overtaken, RunConflict, StorageError
-from lancemill.storage import Location
+from lancemill.storage import Location, together
 
 COMMITS = "commits"
 FAILED = "failed"
@@ -85,16 +86,18 @@ class Ledger:
 
     def finish(self, result: ShardResult) -> bool:
         """Record a finished shard; False when another attempt had recorded it before."""
-        return self._put_mine(f"done/{result.shard.index:08d}.json", result.to_json())
+        return self._put_mine(_done(result.shard.index), result.to_json())
 
-    def finished(self) -> dict[int, ShardResult]:
+    def finished(self) -> Results:
         """Every finished shard, by index."""
-        results = [
-            ShardResult.from_json(text)
-            for name in self.folder.list("done/")
-            if (text := self.folder.get(name)) is not None
-        ]
-        return {result.shard.index: result for result in results}
+        results = Results()
+        together(lambda name: results.add(self.folder.get(name)), self.folder.list("done/"))
+        return results
+
+    def recorded(self, index: int) -> ShardResult | None:
+        """What stands there of one shard, whoever finished it."""
+        text = self.folder.get(_done(index))
+        return None if text is None else ShardResult.from_json(text)
 
     def shards_done(self) -> int:
         """How many shards are finished."""
@@ -281,6 +284,10 @@ def runs_below(folder: Location) -> Iterator[Ledger]:
     names = {name.split("/")[0] for name in folder.list("") if "/" in name}
     for run in sorted(names):
         yield Ledger(run, folder.child(run))
+
+
+def _done(shard: int) -> str:
+    return f"done/{shard:08d}.json"
 
 
 def _attempt(number: int) -> str:

@@ -9,6 +9,7 @@ from lancemill.storage.explanations import explain
 from lancemill.storage.interruptible import each, interruptibly
 from lancemill.storage.location import Location, open_store, probe_conditional_put
 from lancemill.storage.options import Storage, lance_options
+from lancemill.storage.together import together
 from lancemill.storage.uris import absolute, display, file_uri, is_local, local_path, scheme_of
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "open_store",
     "probe_conditional_put",
     "scheme_of",
+    "together",
 ]

@@ -6,9 +6,10 @@ by the same protocol as the dataset itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from lancemill.tables.table import Table
 
 SUFFIX = ".quarantine"
 BEGUN = "quarantine.begun"
+BATCH_ROWS = 8192
 
 SCHEMA = pa.schema(
     [
@@ -54,7 +56,7 @@ class Found:
 def set_aside(
     uri: str,
     run: RunRef,
-    faults: Sequence[Mapping[str, Any]],
+    faults: Iterable[Mapping[str, Any]],
     storage: object | None = None,
     *,
     checkpoint: Checkpoint = lambda _: None,
@@ -62,15 +64,18 @@ def set_aside(
     """Put the run's `faults` into the quarantine at `uri`, once, however often it is called."""
     table = Table(uri, lance_options(storage, uri))
     done = commit.settle(table, run, 0)
-    if done is not None or not faults:
+    rows = _rows(run, faults)
+    first = None if done is not None else next(rows, None)
+    if first is None:
         return done or Committed(version=None, rows=0)
     create(table, SCHEMA)
-    fragments = _write(table, _rows(run, faults))
+    fragments = _write(table, chain([first], rows))
+    total = sum(fragment.num_rows for fragment in fragments)
 
     def propose(dataset: Any, past: History) -> Proposal:
         from lance import LanceOperation
 
-        return Proposal(LanceOperation.Append(fragments), len(faults), dataset.version)
+        return Proposal(LanceOperation.Append(fragments), total, dataset.version)
 
     ledger = open_store(f"{uri.removesuffix(SUFFIX)}.runs/{run.run}", storage)
     return commit.commit_once(
@@ -100,19 +105,23 @@ def read(
     return Found(tuple(rows), total)
 
 
-def _rows(run: RunRef, faults: Sequence[Mapping[str, Any]]) -> pa.Table:
+def _rows(run: RunRef, faults: Iterable[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:
+    """The rows of the dataset, some at a time: one percent of a billion is ten million."""
     same = {"run": run.run, "pipeline": run.pipeline, "time": datetime.now(UTC)}
     known = set(SCHEMA.names)
-    rows = [{**{k: v for k, v in fault.items() if k in known}, **same} for fault in faults]
-    return pa.Table.from_pylist(rows, SCHEMA)
+    stream = iter(faults)
+    while some := list(islice(stream, BATCH_ROWS)):
+        rows = [{**{k: v for k, v in fault.items() if k in known}, **same} for fault in some]
+        yield pa.RecordBatch.from_pylist(rows, SCHEMA)
 
 
-def _write(table: Table, rows: pa.Table) -> list[Any]:
+def _write(table: Table, rows: Iterator[pa.RecordBatch]) -> list[Any]:
     from lance.fragment import write_fragments
 
     fragments: list[Any] = write_fragments(
-        rows,
+        pa.RecordBatchReader.from_batches(SCHEMA, rows),
         table.uri,
+        schema=SCHEMA,
         mode="append",
         data_storage_version=STORAGE_VERSION,
         enable_stable_row_ids=True,

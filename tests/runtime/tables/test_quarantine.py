@@ -35,6 +35,12 @@ def test_rows_are_found_by_run_reason_and_stage(uri: str) -> None:
     assert (len(limited.rows), limited.total) == (2, 5)
 
 
+def test_rows_come_from_a_stream_and_keep_its_order(uri: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("lancemill.tables.quarantine.BATCH_ROWS", 3)
+    assert set_aside(uri, run_ref(), iter(faults(10))).rows == 10
+    assert [row["position"] for row in read(uri).rows] == list(range(10))
+
+
 def test_a_quarantine_that_is_not_there_is_empty(uri: str) -> None:
     assert read(uri).rows == ()
     assert set_aside(uri, run_ref(), []).rows == 0
