@@ -157,18 +157,20 @@ class _Objects(Collector):
 
     def _datasets(self) -> Iterator[Metric]:
         version = _gauge("dataset_version", "Latest version of the dataset.", "dataset")
+        rows = _gauge("dataset_rows", "Rows of its latest version.", "dataset")
         fragments = _gauge("dataset_fragments", "Fragments of its latest version.", "dataset")
+        live = _gauge("dataset_live_bytes", "Bytes of its latest version.", "dataset")
         dead = _gauge("dataset_dead_bytes", "Bytes that only older versions use.", "dataset")
         for body in self._store.all(DATASET):
             labels, status = _labels(body), body.get("status") or {}
-            if "version" in status:
-                version.add_metric(labels, float(status["version"]))
-            if "fragments" in status:
-                fragments.add_metric(labels, float(status["fragments"]))
+            told = (version, "version"), (rows, "rows"), (fragments, "fragments"), (live, "liveBytes")
+            for family, field in told:
+                if field in status:
+                    family.add_metric(labels, float(status[field]))
             if "physicalBytes" in status and "liveBytes" in status:
                 unused = status["physicalBytes"] - status["liveBytes"]
                 dead.add_metric(labels, float(max(0, unused)))
-        yield from (version, fragments, dead)
+        yield from (version, rows, fragments, live, dead)
 
     def _runs(self) -> Metric:
         family = CounterMetricFamily(
@@ -192,7 +194,7 @@ def _gauge(name: str, text: str, *kinds: str) -> GaugeMetricFamily:
 
 def _is_active(status: Mapping[str, Any]) -> bool:
     """Whether a run goes on: one that is suspended waits for a person."""
-    current = status.get("currentRun")
+    current = status.get("currentRun") or {}
     return bool(current) and current.get("state") != "Suspended"
 
 

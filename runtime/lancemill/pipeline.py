@@ -195,14 +195,20 @@ class Pipeline:
         limit: int | None = None,
         sample: int | None = None,
         resume: str | None = None,
+        engine: str = "local",
         quiet: bool = False,
     ) -> RunSummary:
-        """Run on this machine; raises nothing for a failed run: look at `summary.result`."""
+        """Run on this machine, or by `engine="ray"` on the Ray that RAY_ADDRESS names.
+
+        Raises nothing for a failed run: look at `summary.result`.
+        """
         from lancemill.engine.request import RunOptions
         from lancemill.engine.session import run_job
         from lancemill.report.console import Console
 
-        options = RunOptions(run=resume, resume=resume is not None, limit=limit, sample=sample)
+        options = RunOptions(
+            run=resume, resume=resume is not None, limit=limit, sample=sample, engine=engine
+        )
         with Console("quiet" if quiet else "plain") as console:
             return run_job(self._job(), options, console)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from helm.chart import Helm, find_helm
+from helm.prometheus import find_prometheus
 from kube.binaries import Missing
 from kube.conftest import missing
 
@@ -36,5 +37,14 @@ def helm(request: pytest.FixtureRequest) -> Helm:
 def both() -> tuple[Helm, Helm]:
     try:
         return find_helm("helm3"), find_helm("helm4")
+    except Missing as problem:
+        missing(problem)
+
+
+@pytest.fixture(scope="session")
+def prometheus_programs() -> Path:
+    """The folder of prometheus and promtool."""
+    try:
+        return find_prometheus()
     except Missing as problem:
         missing(problem)

@@ -55,11 +55,13 @@ def test_a_failure_does_not_hide_when_a_run_last_succeeded() -> None:
 def test_a_dataset_is_told_with_the_bytes_that_only_old_versions_use() -> None:
     metrics, store = Metrics(), Store()
     metrics.observe(store)
-    store.saw(DATASET, body("lake", version=3, fragments=2, liveBytes=10, physicalBytes=25))
+    store.saw(DATASET, body("lake", version=3, rows=7, fragments=2, liveBytes=10, physicalBytes=25))
     found = told(metrics)
     labels = {"namespace": "n", "dataset": "lake"}
     assert found["lancemill_dataset_version"] == [(labels, 3)]
+    assert found["lancemill_dataset_rows"] == [(labels, 7)]
     assert found["lancemill_dataset_fragments"] == [(labels, 2)]
+    assert found["lancemill_dataset_live_bytes"] == [(labels, 10)]
     assert found["lancemill_dataset_dead_bytes"] == [(labels, 15)]
 
 

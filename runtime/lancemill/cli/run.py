@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from lancemill.engine.serve import Door
 
 PORT = "LANCEMILL_PROGRESS_PORT"
+
+
+class Engine(StrEnum):
+    """Who does the rows."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 def run(
@@ -76,6 +84,10 @@ def run(
             help="Stop after so long, resumable, with exit status 4.",
         ),
     ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option("--engine", help="Where the rows are done: in this process, or on Ray."),
+    ] = Engine.LOCAL,
     report: Annotated[
         Path | None, typer.Option("--report", help="Write the run's page here too.")
     ] = None,
@@ -101,6 +113,7 @@ def run(
         sample=sample,
         shard_bytes=_size(shard_bytes),
         deadline_seconds=deadline,
+        engine=engine.value,
         epoch=epoch or 0,
     )
     told = Telling(options.run or "", options.epoch)

@@ -112,6 +112,10 @@ class Meter:
             stage.rest()
 
     @property
+    def rows_done(self) -> int:
+        return self._rows_done
+
+    @property
     def bytes_in(self) -> int:
         return self._bytes_in
 

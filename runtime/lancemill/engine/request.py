@@ -36,6 +36,8 @@ class RunOptions:
     """The manifest's text, kept with the run."""
     deadline_seconds: float | None = None
     """Time that the run has from now on; then it stops, resumable."""
+    engine: str = "local"
+    """Where the rows are done: `local`, in this process, or `ray`."""
     epoch: int = 0
     """Given by whoever orders the run's attempts: a higher one takes over from a lower one."""
 

@@ -172,7 +172,7 @@ class RunInProgress:
         account.results = self.ledger.finished()
         self.beginning = False
         before = len(account.results)
-        work = self._work = Work(self.request, shards)
+        work = self._work = Work(self.request, shards, self.watcher.event)
         account.meter = work.meter
         work.resumed(account.results.values())
         self.watcher.start(f"{self.plan.pipeline} · run {self.run}", work.meter)

@@ -16,6 +16,7 @@ from lancemill.engine.page import write_page
 from lancemill.engine.prepare import Prepared, prepare_job
 from lancemill.engine.run import RunInProgress, RunOptions, Watcher
 from lancemill.engine.settle import record_refusal
+from lancemill.engine.work import require
 from lancemill.errors import GaveUp, LancemillError, ManifestError, RunConflict
 from lancemill.manifest import Job
 from lancemill.report.summary import RunSummary
@@ -35,6 +36,7 @@ def run_job(
     `begun` is given the run, to look at it while it goes on.
     Raises ManifestError and StorageError for what is found before the run begins.
     """
+    require(options.engine)
     run = RunInProgress(_prepared(job, options), replace(options, manifest=job.text), watcher)
     begun(run)
     with _interruptible(run) as wake, _guard(run, options, wake):

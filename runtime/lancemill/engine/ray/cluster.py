@@ -1,0 +1,173 @@
+"""Which Ray a run is on, and what its nodes have.
+
+RAY_ADDRESS names a cluster; without it one is started on this machine, in a folder and on ports of
+its own, and stopped behind the run. A Ray that this process has joined already is used as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from lancemill.engine.context import usable_cores
+from lancemill.engine.ray.pools import Pool
+from lancemill.engine.ray.streams import GROUP_LABEL
+from lancemill.errors import RunError
+
+STORE_BYTES = 256 << 20
+"""Ray's object store of a local Ray where rows stay in the process that read them."""
+STREAMS_STORE_BYTES = 1 << 30
+"""The same where they pass from process to process: blocks of 8 MiB, four a stream."""
+LONGEST_FOLDER = 40
+"""Characters of the folder of a local Ray: its sockets lie below, and a socket's path is short."""
+QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node that is alive."""
+
+    id: str
+    resources: Mapping[str, float]
+    labels: Mapping[str, str]
+
+
+def nodes() -> list[Node]:
+    """The cluster's nodes that are alive now."""
+    told: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [Node(one["NodeID"], one["Resources"], one["Labels"]) for one in told if one["Alive"]]
+
+
+def slots(there: Sequence[Node], pool: Pool) -> int:
+    """How many workers of `pool` these nodes can run at once."""
+    return sum(_slots(node, pool) for node in there if _fits(node, pool))
+
+
+def _fits(node: Node, pool: Pool) -> bool:
+    return pool.group is None or node.labels.get(GROUP_LABEL) == pool.group
+
+
+def _slots(node: Node, pool: Pool) -> int:
+    cores = node.resources.get("CPU", 0.0)
+    if pool.gpus:
+        gpus = int(node.resources.get("GPU", 0.0) / pool.gpus + 1e-6)
+        return min(gpus, int(cores / pool.cpus)) if pool.cpus else gpus
+    return int(cores / (pool.cpus or 1.0))
+
+
+def is_grouped(there: Sequence[Node]) -> bool:
+    """Whether the cluster has worker groups: its nodes say so, or whoever ordered the attempt is
+    an operator, whose groups may have no node yet."""
+    return any(GROUP_LABEL in node.labels for node in there) or (
+        "LANCEMILL_ATTEMPT" in os.environ and "RAY_ADDRESS" in os.environ
+    )
+
+
+@contextmanager
+def joined(gpus: float, *, streamed: bool) -> Iterator[str]:
+    """Ray, for as long as inside; what a reader should know of it, in words, or nothing.
+
+    `gpus`: the most that one worker needs. `streamed`: whether rows pass through Ray.
+    """
+    if ray.is_initialized():
+        yield ""
+        return
+    os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
+    address = os.environ.get("RAY_ADDRESS", "")
+    with _signals_kept(), warnings.catch_warnings():
+        # Ray's own processes are forked, and become other programs at once.
+        warnings.filterwarnings("ignore", "lance is not fork-safe")
+        folder, told = (None, "") if address else _started(gpus, streamed)
+        if address:
+            _connected(address)
+    try:
+        yield told
+    finally:
+        ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _connected(address: str) -> None:
+    try:
+        ray.init(address=address, **_QUIETLY)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise RunError(
+            f"there is no Ray at RAY_ADDRESS={address}: {first}",
+            remedy="unset RAY_ADDRESS for a Ray of this machine's own",
+        ) from error
+
+
+_QUIETLY: dict[str, Any] = {
+    "log_to_driver": False,
+    "logging_level": logging.ERROR,
+    "configure_logging": True,
+}
+
+
+def _started(gpus: float, streamed: bool) -> tuple[Path, str]:
+    """A Ray of this machine's own: no dashboard, nothing printed, its folder gone at the end."""
+    has = _gpus_here()
+    folder = _folder()
+    ray.init(
+        address="local",
+        num_cpus=usable_cores(),
+        num_gpus=max(has, int(-(-gpus // 1))),
+        include_dashboard=False,
+        object_store_memory=STREAMS_STORE_BYTES if streamed else STORE_BYTES,
+        _temp_dir=str(folder),
+        **_QUIETLY,
+    )
+    if gpus > has:
+        return folder, "no GPU on this machine: stages that ask for one run on its cores"
+    return folder, ""
+
+
+def _folder() -> Path:
+    made = Path(tempfile.mkdtemp(prefix="lm-"))
+    if len(str(made)) > LONGEST_FOLDER:
+        with suppress(OSError):
+            made.rmdir()
+        made = Path(tempfile.mkdtemp(prefix="lm-", dir="/tmp"))
+    return made
+
+
+def _gpus_here() -> int:
+    """GPUs that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([one for one in visible.split(",") if one.strip() not in ("", "-1")])
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself; how a run ends is its driver's decision."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept: dict[signal.Signals, Any] = {
+        one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
