@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 from lancemill.engine.limits import Guard, Limits
 from lancemill.engine.page import write_page
 from lancemill.engine.prepare import Prepared, prepare_job
 from lancemill.engine.run import RunInProgress, RunOptions, Watcher
 from lancemill.engine.settle import record_refusal
+from lancemill.engine.signals import interruptible
 from lancemill.engine.work import require
 from lancemill.errors import GaveUp, LancemillError, ManifestError, RunConflict
 from lancemill.manifest import Job
@@ -39,7 +36,7 @@ def run_job(
     require(options.engine)
     run = RunInProgress(_prepared(job, options), replace(options, manifest=job.text), watcher)
     begun(run)
-    with _interruptible(run) as wake, _guard(run, options, wake):
+    with interruptible(run) as wake, _guard(run, options, wake):
         try:
             summary = run.execute()
         except ManifestError:
@@ -85,37 +82,3 @@ def _guard(run: RunInProgress, options: RunOptions, wake: Callable[[], None]) ->
     operations = {step.name: step.operation for step in run.plan.steps}
     limits = Limits(options.deadline_seconds, stall)
     return Guard(limits, lambda: run.account.meter, operations, give_up)
-
-
-@contextmanager
-def _interruptible(run: RunInProgress) -> Iterator[Callable[[], None]]:
-    """SIGINT and SIGTERM stop the run at the next rows; a second one ends the process at once.
-
-    Gives what another thread calls to take the main one out of waiting for a store.
-    """
-    main = threading.main_thread()
-    if threading.current_thread() is not main:
-        yield lambda: None
-        return
-    asked = woken = False
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal asked, woken
-        if asked and not woken:
-            raise KeyboardInterrupt
-        asked, woken = asked or not woken, False
-        run.interrupt()
-        if run.beginning:
-            raise run.stopped_by
-
-    def wake() -> None:
-        nonlocal woken
-        woken = True
-        signal.pthread_kill(main.ident or 0, signal.SIGTERM)
-
-    before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield wake
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
