@@ -73,7 +73,7 @@ def rayjob(
 def entrypoint(pipeline: str, run: str, attempt: int) -> str:
     """The command that Ray's job server runs in a shell: fixed but for names, which are quoted."""
     words = ["lancemill", "run", volumes.MANIFEST, "--pipeline", pipeline]
-    return shlex.join([*words, "--run-id", run, "--epoch", str(attempt)])
+    return shlex.join([*words, "--run-id", run, "--epoch", str(attempt), "--engine", "ray"])
 
 
 def _time_to_live(run: Run) -> int:

@@ -122,7 +122,7 @@ def test_no_text_of_a_user_is_part_of_a_command(
     entrypoint = job["spec"]["entrypoint"]
     assert entrypoint == (
         f"lancemill run /etc/lancemill/run/manifest.yaml --pipeline {pipeline.name} "
-        f"--run-id {run} --epoch {attempt}"
+        f"--run-id {run} --epoch {attempt} --engine ray"
     )
     (container,) = probe["spec"]["template"]["spec"]["containers"]
     assert all(re.fullmatch(r"[-a-z0-9/.]+", word) for word in container["command"])

@@ -77,7 +77,8 @@ def test_a_run_is_submitted_once_and_kuberay_never_retries_it() -> None:
     assert spec["shutdownAfterJobFinishes"] is True
     assert "suspend" not in spec, "Kueue's to set"
     assert spec["entrypoint"] == (
-        f"lancemill run /etc/lancemill/run/manifest.yaml --pipeline cats --run-id {RUN} --epoch 2"
+        "lancemill run /etc/lancemill/run/manifest.yaml --pipeline cats "
+        f"--run-id {RUN} --epoch 2 --engine ray"
     )
 
 
