@@ -46,7 +46,8 @@ class StageCounters:
         self._batches = 0
         self._reasons: Counter[str] = Counter()
         self._workers, self._gpus = workers, 0.0
-        self._worker_seconds = self._gpu_seconds = 0.0
+        self._worker_seconds = self._gpu_seconds = self._gpu_busy = 0.0
+        self._gpu_owed = self._busy_held = 0.0
         self._held_at = clock()
         self._over = False
 
@@ -82,9 +83,16 @@ class StageCounters:
     def _hold(self, now: float) -> None:
         """Account for what was held until now; to be called with the lock."""
         passed = 0.0 if self._over else max(0.0, now - self._held_at)
-        self._worker_seconds += passed * max(1, self._workers)
-        self._gpu_seconds += passed * self._gpus
+        workers, held = max(1, self._workers), passed * self._gpus
+        self._worker_seconds += passed * workers
+        self._gpu_seconds += held
         self._held_at = now
+        busy = self._busy + self._working * now - self._began
+        # Work that is told late is put to the time that was held since: no counter ever falls.
+        owed = self._gpu_owed + (busy - self._busy_held) * self._gpus / workers
+        worked = min(held, max(0.0, owed))
+        self._gpu_busy += worked
+        self._gpu_owed, self._busy_held = owed - worked, busy
 
     def set_aside(self, reason: str, rows: int) -> None:
         """Count rows that went to the quarantine."""
@@ -168,6 +176,7 @@ class StageCounters:
                 pool=self.pool,
                 gpus=self._gpus,
                 gpu_seconds=self._gpu_seconds,
+                gpu_busy_seconds=self._gpu_busy,
                 batches=self._batches,
                 calls=self._working,
                 calls_seconds=calls_seconds,

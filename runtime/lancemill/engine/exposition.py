@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from lancemill.engine.progress import Progress, StageTotals
+from lancemill.engine.progress import Progress, StageTotals, gpu_time_by_stage
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -53,9 +53,14 @@ def _of_stages(stages: Sequence[StageTotals]) -> Iterator[tuple[str, str, str, l
         *("queue_depth_rows", "gauge", "Rows that wait at a stage, by its mean batch."),
         [({"stage": one.name}, _queued(one)) for one in stages],
     )
+    gpus = gpu_time_by_stage(stages)
+    yield (
+        *("gpu_seconds_total", "counter", "GPU time that was held."),
+        [({"stage": name}, held) for name, (held, _) in gpus.items()],
+    )
     yield (
         *("gpu_idle_seconds_total", "counter", "GPU time that was held and not worked in."),
-        [({"stage": one.name}, _idle(one)) for one in stages if one.gpu_seconds > 0],
+        [({"stage": name}, idle) for name, (_, idle) in gpus.items()],
     )
 
 
@@ -78,7 +83,6 @@ _FIGURES = (
         "worker_seconds",
     ),
     ("actors", "gauge", "Workers of a stage: threads, requests or actors.", "workers"),
-    ("gpu_seconds_total", "counter", "GPU time held by a stage's workers.", "gpu_seconds"),
 )
 
 
@@ -109,11 +113,6 @@ def _both(stages: Sequence[StageTotals], taken: str, given: str) -> list[Sample]
 def _queued(stage: StageTotals) -> float:
     """Queues count batches."""
     return stage.queue_depth * (stage.rows_in / stage.batches if stage.batches else 1)
-
-
-def _idle(stage: StageTotals) -> float:
-    share = stage.busy_seconds / stage.worker_seconds if stage.worker_seconds > 0 else 0.0
-    return stage.gpu_seconds * max(0.0, 1.0 - share)
 
 
 def _labels(labels: Labels) -> str:

@@ -7,9 +7,12 @@ counted at two moments, and what it says about the time between them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+COMPUTE, DEVICE = "compute", "gpu"
+"""Pools of stages of one process: its threads that compute, and its GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class StageTotals:
     """GPUs that its pool holds now."""
     gpu_seconds: float = 0.0
     """Time for which its pool held GPUs, summed over them."""
+    gpu_busy_seconds: float = 0.0
+    """That part of it in which the stage worked."""
     batches: int = 0
     """How often rows were taken."""
     calls: int = 0
@@ -146,6 +151,26 @@ class Progress:
             "shardsDone": self.shards_done,
             "shardsTotal": self.shards_total,
         }
+
+
+def gpu_time(stages: Iterable[StageTotals]) -> tuple[float, float]:
+    """GPU seconds that were held, and those of them in which no stage worked."""
+    times = gpu_time_by_stage(stages).values()
+    return sum(held for held, _ in times), sum(idle for _, idle in times)
+
+
+def gpu_time_by_stage(stages: Iterable[StageTotals]) -> dict[str, tuple[float, float]]:
+    """The same, by stage: GPUs that stages of a pool share are those of the first of them."""
+    pools: dict[str, list[StageTotals]] = {}
+    for one in stages:
+        if one.gpu_seconds > 0:
+            pools.setdefault(one.pool or f"\0{one.name}", []).append(one)
+    found = {}
+    for members in pools.values():
+        held = max(one.gpu_seconds for one in members)
+        worked = sum(one.gpu_busy_seconds for one in members)
+        found[members[0].name] = (held, max(0.0, held - worked))
+    return found
 
 
 def percent(done: int, total: int | None) -> float | None:

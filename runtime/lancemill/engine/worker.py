@@ -27,6 +27,7 @@ from lancemill.engine.faults import Budget, FaultPolicy
 from lancemill.engine.heap import keep_freed_memory
 from lancemill.engine.lane import lane
 from lancemill.engine.meter import Meter, StageCounters
+from lancemill.engine.progress import COMPUTE, DEVICE
 from lancemill.engine.sizing import portions, regroup
 from lancemill.engine.task import StepTask
 from lancemill.ops.operation import Applied, Bound, WorkerContext
@@ -38,8 +39,6 @@ log = logging.getLogger(__name__)
 IO_CALLS = 8
 """Calls of an IO-bound operation that run at once; the operation itself bounds its requests."""
 SOURCE_STAGE = "source"
-COMPUTE, DEVICE = "compute", "gpu"
-"""Pools of stages that share what works for them: this process's threads, its one GPU."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from lancemill.engine.counters import Call, StageCounters
 from lancemill.engine.meter import Meter
-from lancemill.engine.progress import stage_progress
+from lancemill.engine.progress import StageTotals, gpu_time, gpu_time_by_stage, stage_progress
 
 
 class Time:
@@ -94,3 +94,41 @@ def test_what_is_no_row_can_say_that_the_run_lives() -> None:
     assert meter.sample().last_progress_seconds == 100
     meter.touch()
     assert meter.sample().last_progress_seconds == 0
+
+
+def test_gpu_time_is_idle_while_its_stage_does_not_work() -> None:
+    time = Time()
+    counters = StageCounters("embed", clock=time)
+    counters.workers = counters.gpus = 2
+    with counters.working():  # one of two
+        time.now += 10
+    time.now += 30
+    told = counters.totals()
+    assert (told.gpu_seconds, told.gpu_busy_seconds) == (80, 10)
+    assert gpu_time([told]) == (80, 70)
+
+
+def test_work_that_is_told_late_lets_no_counter_fall() -> None:
+    time = Time()
+    counters = StageCounters("embed", clock=time)
+    counters.gpus = 1
+    idle = 0.0
+    for _ in range(20):
+        time.now += 0.5
+        _, told = gpu_time([counters.totals()])
+        assert told >= idle
+        idle = told
+        time.now += 0.5
+        counters.add(busy_seconds=0.75)
+    held, idle = gpu_time([counters.totals()])
+    assert held == pytest.approx(20)
+    assert idle == pytest.approx(5, abs=1)
+
+
+def test_stages_that_share_a_gpu_hold_it_once() -> None:
+    both = [
+        StageTotals(name, pool="gpu", gpu_seconds=10.0, gpu_busy_seconds=busy)
+        for name, busy in (("embed", 3.0), ("caption", 4.0))
+    ]
+    assert gpu_time(both) == (10, 3)
+    assert gpu_time_by_stage(both) == {"embed": (10, 3)}

@@ -27,6 +27,7 @@ EMBED = StageTotals(
     worker_seconds=100.0,
     gpus=2.0,
     gpu_seconds=100.0,
+    gpu_busy_seconds=29.0,
     batches=10,
     faults_by_reason={"Truncated": 2},
 )
@@ -107,6 +108,7 @@ stages = st.builds(
     busy_seconds=seconds,
     worker_seconds=seconds,
     gpu_seconds=seconds,
+    gpu_busy_seconds=seconds,
     faults_by_reason=st.dictionaries(st.text(min_size=1, max_size=8), st.integers(0, 9)),
 )
 
