@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from benchmarks.case import SIDE
 from benchmarks.scale.memory import peak_mb, resident_mb
+from benchmarks.scale.stores import far
+from lancemill.engine.books import close_books
 from lancemill.engine.chunk import RowFault
 from lancemill.engine.ledger import Ledger
 from lancemill.engine.result import ShardResult
+from lancemill.engine.results import Results
 from lancemill.sinks.lance import LanceSink, Target
-from lancemill.sinks.sink import RunRef, ShardOutput
+from lancemill.sinks.sink import Committed, RunRef, ShardOutput
 from lancemill.sources.source import Shard
 from lancemill.storage import open_store
 from lancemill.tables.table import Table
@@ -73,77 +73,96 @@ def _fault(position: int) -> RowFault:
     return RowFault(position, key, "decode", "CorruptImage", message, "quarantine")
 
 
-def recorded(count: int, folder: Path) -> dict[str, float]:
-    """Writes to the ledger, what a driver keeps, and the reading of a resumed run."""
+def ledger(size: int, folder: Path) -> dict[str, float]:
+    """`size` finished shards recorded one by one, and read back by who resumes, 30 ms away."""
     template = Template(folder)
-    ledger = Ledger("scale", open_store(str(folder / "ledger")))
-    results = [template.result(index) for index in range(count)]
+    books = Ledger("scale", far(open_store(str(folder / "ledger"))))
+    results = [template.result(index) for index in range(size)]
     began = time.perf_counter()
     for result in results:
-        ledger.finish(result)
+        books.finish(result)
     written = time.perf_counter() - began
-    size = len(results[-1].to_json())
-    del results
-    before = resident_mb()
     began = time.perf_counter()
-    found = ledger.finished()
-    read = time.perf_counter() - began
-    kept = resident_mb() - before
-    assert len(found) == count
+    assert len(books.finished()) == size
     return {
-        "writes_per_s": count / written,
-        "bytes_in_ledger": float(size),
-        "read_back_per_s": count / read,
-        "kept_bytes_per_shard": kept * 2**20 / count,
+        "writes_per_s": size / written,
+        "read_back_per_s": size / (time.perf_counter() - began),
+        "bytes_per_shard": len(results[-1].to_json()),
     }
 
 
-def kept(count: int, faults: int) -> dict[str, float]:
-    """Memory of a driver's account of finished shards."""
-    raise NotImplementedError
-
-
-def committed(count: int, folder: Path) -> dict[str, float]:
-    """The two commits of a run, of which the first is seen by nobody."""
+def account(size: int, folder: Path) -> dict[str, float]:
+    """What a driver keeps of `size` shards: what is to do, and what is done."""
     template = Template(folder)
-    outputs = list(_fresh(template, count))
+    results = Results()
+    results[0] = template.result(0)
+    before = resident_mb()
+    todo = [Shard(n, n * ROWS, (n + 1) * ROWS, ROWS * 100_000 + n) for n in range(size)]
+    listed = resident_mb()
+    for shard in todo:
+        results[shard.index] = template.result(shard.index)
+    kept = resident_mb()
+    began = time.perf_counter()
+    assert sum(result.rows_in for result in results.values()) == size * ROWS
+    return {
+        "bytes_to_do": (listed - before) * 2**20 / size,
+        "bytes_done": (kept - listed) * 2**20 / size,
+        "reading_all_s": time.perf_counter() - began,
+    }
+
+
+def faults(size: int, folder: Path) -> dict[str, float]:
+    """`size` rows that failed, a hundred in each shard: kept, then put into the quarantine."""
+    template = Template(folder)
+    results = Results()
+    before = resident_mb()
+    for index in range(size // 100):
+        results[index] = template.result(index, faults=100)
+    kept = resident_mb()
+    books = Ledger("scale", open_store(str(folder / "ledger")))
+    began = time.perf_counter()
+    close_books(template.sink, books, REF, Committed(2, size), results)
+    outcome = books.outcome()
+    assert outcome is not None and outcome["quarantined"] == size
+    return {
+        "bytes_per_row": (kept - before) * 2**20 / size,
+        "rows_per_s": size / (time.perf_counter() - began),
+        "peak_mb": peak_mb() - kept,
+    }
+
+
+def commit(size: int, folder: Path) -> dict[str, float]:
+    """`size` fragments staged, where nobody sees them, and committed; then the dataset opened."""
+    template = Template(folder)
+    outputs = [template.output() for _ in range(size)]
     before = resident_mb()
     began = time.perf_counter()
     staged = template.sink.stage(outputs, SCHEMA, template.base)
+    assert staged.rows == size * ROWS
     staged_s = time.perf_counter() - began
-    assert staged.rows == count * ROWS
     began = time.perf_counter()
     done = template.sink.commit(REF, outputs, SCHEMA, template.base)
+    assert done.rows == size * ROWS
     committed_s = time.perf_counter() - began
-    assert done.rows == count * ROWS
     peak = peak_mb() - before
     began = time.perf_counter()
-    again = template.sink.committed(replace(REF), template.base)
-    assert again is not None and again.version == done.version
+    assert template.sink.committed(REF, template.base) == done
+    settled_s = time.perf_counter() - began
     return {
         "stage_s": staged_s,
         "commit_s": committed_s,
         "peak_mb": peak,
-        "settle_again_s": time.perf_counter() - began,
-        **_opened(folder),
+        "look_again_s": settled_s,
+        **_opened(folder / "rows.lance", size),
     }
 
 
-def _fresh(template: Template, count: int) -> Iterator[ShardOutput]:
-    for _ in range(count):
-        yield template.output()
-
-
-def _opened(folder: Path) -> dict[str, float]:
-    versions = folder / "rows.lance" / "_versions"
-    newest = max(versions.glob("*.manifest"), key=lambda path: path.stat().st_mtime)
-    before = resident_mb()
+def _opened(uri: Path, size: int) -> dict[str, float]:
+    manifests = uri.joinpath("_versions").glob("*.manifest")
+    newest = max(manifests, key=lambda path: path.stat().st_mtime)
     began = time.perf_counter()
-    dataset: Any = Table(str(folder / "rows.lance")).open()
-    rows = dataset.count_rows()
+    assert Table(str(uri)).open().count_rows() == size * ROWS
     return {
-        "rows": float(rows),
         "manifest_mb": newest.stat().st_size / 2**20,
         "open_s": time.perf_counter() - began,
-        "open_mb": resident_mb() - before,
     }
