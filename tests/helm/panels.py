@@ -19,6 +19,7 @@ from lancemill.report.chart import nice_above
 COLUMN, LINE, GAP, HEAD = 52, 27, 8, 46
 COLOURS = ("#3b7dd8", "#d9822b", "#2e9e5b", "#a64dc9", "#c23b4b", "#4aa3a2", "#8a8d29", "#6b7280")
 MOST_NAMES = 7
+LETTER = 5.8
 STYLE = (
     "text{font:11px system-ui,sans-serif;fill:#334}.t{font-weight:600;fill:#112}"
     ".r{font-size:15px;font-weight:600}.v{font-size:22px;font-weight:600;fill:#112}"
@@ -143,7 +144,8 @@ def _course(
         parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
         if number < MOST_NAMES:
             x, y = 8 + width / 2 * (number % 2), top + high + 20 + 13 * (number // 2)
-            name = escape(f"{legend(form, one.labels)}  {value(one.known[-1][1], unit)}")
+            name = _cut(legend(form, one.labels), width / 2 - 70)
+            name = escape(f"{name}  {value(one.known[-1][1], unit)}")
             parts.append(
                 f'<rect x="{x}" y="{y - 8}" width="9" height="9" fill="{colour}"/>'
                 f'<text x="{x + 13}" y="{y}">{name}</text>'
@@ -160,6 +162,12 @@ def _axis(
         f'<text class="a" x="{left - 4}" y="{y + 3:.1f}" text-anchor="end">'
         f"{escape(value(most * share, unit))}</text>"
     )
+
+
+def _cut(name: str, room: float) -> str:
+    """The end of a name tells more than its beginning."""
+    most = int(room / LETTER)
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def _level(one: Series) -> float:

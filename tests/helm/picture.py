@@ -16,21 +16,22 @@ from pathlib import Path
 from helm.chart import CHART, find_helm, only
 from helm.panels import Series, picture
 from helm.prometheus import Prometheus, find_prometheus, running, scrape_jobs
-from helm.scene import Driver, chosen, operator_pod, scene
+from helm.scene import Scene, chosen, operator_pod, scene
 
 BOARD = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))
+COPIES, POINTS = 24, 60
 CAPTION = (
     "Not drawn by Grafana: its queries, answered by Prometheus over {seconds:.0f} s, rates over "
     "10 s instead of 5 min. Played: the stage embed with its GPU, and Ray."
 )
 
 
-def watch(prometheus: Prometheus, driver: Driver, seconds: float) -> tuple[float, float]:
+def watch(seen: Scene, seconds: float) -> tuple[float, float]:
     """Runs with a breath between them; the time from the first to the last."""
     began = time.time()
     while time.time() - began < seconds:
-        driver.run()
-        time.sleep(0.5)
+        seen.run()
+        time.sleep(3)
     return began, time.time()
 
 
@@ -41,7 +42,9 @@ def asked(prometheus: Prometheus, span: tuple[float, float]) -> dict[int, list[S
             Series(one["metric"], [(at, float(number)) for at, number in one["values"]])
             for target in panel["targets"]
             for one in prometheus.over(
-                chosen(target["expr"]).replace("[5m]", "[10s]"), *span, step=1.0
+                chosen(target["expr"]).replace("[5m]", "[10s]"),
+                *span,
+                step=max(1.0, (span[1] - span[0]) / POINTS),
             )
         ]
         for panel in BOARD["panels"]
@@ -56,11 +59,11 @@ def main() -> None:
     given = parser.parse_args()
     objects = find_helm("helm4").template({"monitoring": {"podMonitor": {"enabled": True}}})
     pod = operator_pod(only(objects, "Deployment"))
-    with tempfile.TemporaryDirectory() as name, scene(Path(name), pod) as (pods, driver):
+    with tempfile.TemporaryDirectory() as name, scene(Path(name), pod, COPIES) as seen:
         monitors = [one for one in objects if one["kind"] == "PodMonitor"]
-        jobs = [job for one in monitors for job in scrape_jobs(one, pods, "1s")]
+        jobs = [job for one in monitors for job in scrape_jobs(one, seen.pods, "1s")]
         with running(find_prometheus(), Path(name) / "tsdb", jobs) as prometheus:
-            span = watch(prometheus, driver, given.seconds)
+            span = watch(seen, given.seconds)
             answers = asked(prometheus, span)
     text = picture(BOARD, answers, span, CAPTION.format(seconds=span[1] - span[0]))
     given.file.write_text(text, encoding="utf-8")

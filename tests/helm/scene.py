@@ -13,6 +13,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from lancemill.engine.telling import Telling
 from lancemill.manifest import load_text
 from lancemill_api.manifest import load
 from lancemill_operator.facts import Identity
-from lancemill_operator.kinds import DATASET, PIPELINE
+from lancemill_operator.kinds import DATASET, PIPELINE, Kind
 from lancemill_operator.main import Operator
 from lancemill_operator.manifests import Defaults, rayjob
 from lancemill_operator.settings import Settings
@@ -41,22 +42,23 @@ RAY = Path(__file__).parent / "ray-2.60.prom"
 NAMESPACE = "lake"
 
 
-def manifest(folder: Path, name: str) -> str:
-    """Pictures become thumbnails; one is cut short and is set aside."""
+def manifest(folder: Path, name: str, copies: int) -> str:
+    """Pictures become thumbnails; one of each copy is cut short and is set aside."""
     source = folder / "pictures"
-    if not source.exists():
-        source.mkdir(parents=True)
+    for number in range(0 if source.exists() else copies):
+        copy = source / str(number)
+        copy.mkdir(parents=True)
         for path in pictures():
-            (source / path.name).write_bytes(path.read_bytes())
-        whole = (source / "rocket.jpg").read_bytes()
-        (source / "cut-short.jpg").write_bytes(whole[: len(whole) // 2])
+            (copy / path.name).symlink_to(path)
+        whole = (copy / "rocket.jpg").read_bytes()
+        (copy / "cut-short.jpg").write_bytes(whole[: len(whole) // 2])
     return json.dumps(
         {
             "apiVersion": "lancemill.dev/v1alpha1",
             "kind": "MultimodalPipeline",
             "metadata": {"name": name},
             "spec": {
-                "source": {"objects": {"uri": str(source), "include": ["*.jpg", "*.png"]}},
+                "source": {"objects": {"uri": str(source), "include": ["**/*.jpg", "**/*.png"]}},
                 "stages": [
                     {"name": "fetch", "fetch": {"column": "uri", "into": "bytes"}},
                     {"name": "decode", "decode": {"column": "bytes", "into": "image"}},
@@ -72,20 +74,22 @@ def manifest(folder: Path, name: str) -> str:
 class Driver:
     """A driver at its door, and runs that it has run."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
+    def __init__(self, folder: Path, name: str, copies: int) -> None:
+        self._folder = folder
+        self._manifest = manifest(folder, name, copies)
         self._telling = Telling("r1", 1)
         server = Server.open(Door("127.0.0.1", 0), self._telling, print)
         assert server is not None
         self._server = server
         self.address = f"127.0.0.1:{server.port}"
 
-    def run(self) -> None:
-        """A whole run; the counters of the next one begin anew, as those of a new pod do."""
-        text = manifest(self._folder, self._name)
-        job = load_text(text, source="manifest", base=self._folder).job(None)
+    def run(self) -> int:
+        """A whole run, and the rows that it wrote; the counters of the next one begin anew, as
+        those of a new pod do."""
+        job = load_text(self._manifest, source="manifest", base=self._folder).job(None)
         summary = run_job(job, RunOptions(), _Silent(), begun=self._telling.follow)
         assert summary.end == "committed", summary.message
+        return summary.rows_out
 
     def text(self) -> str:
         return self._telling.metrics().decode()
@@ -130,11 +134,22 @@ class OperatorMetrics:
         self._loop = asyncio.new_event_loop()
         self._operator = self._loop.run_until_complete(self._made())
         self.metrics = self._operator.metrics
-        now = time.time()
-        for name in ("thumbnails", "embeddings"):
-            self._operator.store.saw(PIPELINE, _object(name, **_pipeline_status(now)))
-        self._operator.store.saw(DATASET, _object("photos", **_DATASET))
         self._lock = threading.Lock()
+        self._version = 0
+        for name in ("thumbnails", "embeddings"):
+            self.ran(name, 12391)
+        self._saw(DATASET, "photos", _DATASET)
+
+    def ran(self, pipeline: str, rows: int) -> None:
+        """A run of the pipeline has ended, and the next one goes on."""
+        self.metrics.run_ended(NAMESPACE, pipeline, "Succeeded")
+        self._saw(PIPELINE, pipeline, _pipeline_status(time.time(), rows))
+
+    def _saw(self, kind: Kind, name: str, status: dict[str, Any]) -> None:
+        self._version += 1
+        metadata = {"name": name, "namespace": NAMESPACE, "uid": name}
+        metadata["resourceVersion"] = str(self._version)
+        self._operator.store.saw(kind, {"metadata": metadata, "spec": {}, "status": status})
 
     def text(self) -> str:
         """Each time that it is asked something has happened since."""
@@ -164,25 +179,20 @@ _DATASET = {
 }
 
 
-def _pipeline_status(now: float) -> dict[str, Any]:
+def _pipeline_status(now: float, rows: int) -> dict[str, Any]:
     def at(seconds: float) -> str:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + seconds))
 
     last = {
         "id": "7f3a",
         "result": "Succeeded",
-        "rows": 12391,
-        "startTime": at(-700),
-        "endTime": at(-600),
-        "cost": {"amount": 0.42, "currency": "EUR"},
+        "rows": rows,
+        "startTime": at(-rows / 400),
+        "endTime": at(0),
+        "cost": {"amount": rows * 3e-5, "currency": "EUR"},
     }
     current = {"id": "8a1b", "state": "Running"}
     return {"currentRun": current, "progress": {"rowsDone": 4000}, "lastRun": last}
-
-
-def _object(name: str, **status: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": NAMESPACE, "uid": name, "resourceVersion": "1"}
-    return {"metadata": metadata, "spec": {}, "status": status}
 
 
 def run_pods(pipeline: str) -> list[dict[str, Any]]:
@@ -254,21 +264,35 @@ def told_at(text: Callable[[], str]) -> Iterator[str]:
         server.server_close()
 
 
+@dataclass(frozen=True)
+class Scene:
+    """All pods with their addresses, and who speaks from them."""
+
+    pods: list[Pod]
+    driver: Driver
+    operator: OperatorMetrics
+
+    def run(self) -> None:
+        """A run of the pipeline thumbnails, which the operator hears of."""
+        self.operator.ran("thumbnails", self.driver.run())
+
+
 @contextlib.contextmanager
-def scene(folder: Path, operator_pod: dict[str, Any]) -> Iterator[tuple[list[Pod], Driver]]:
-    """All pods with their addresses, and the driver whose run is real."""
+def scene(folder: Path, operator_pod: dict[str, Any], copies: int = 1) -> Iterator[Scene]:
+    """`copies` of the pictures make runs longer."""
     with contextlib.ExitStack() as stack:
-        driver = Driver(folder, "thumbnails")
+        driver = Driver(folder, "thumbnails", copies)
         stack.callback(driver.close)
         operator = OperatorMetrics()
         stack.callback(operator.close)
         ray = stack.enter_context(told_at(lambda: RAY.read_text(encoding="utf-8")))
+        nothing = stack.enter_context(told_at(str))
         gpu = stack.enter_context(told_at(GpuStage().text))
         http = stack.enter_context(told_at(operator.text))
         pods = [Pod(operator_pod, {"http": http})]
         for pipeline, door in (("thumbnails", driver.address), ("embeddings", gpu)):
             head, *workers = run_pods(pipeline)
-            of_ray = {"metrics": ray, "as-metrics": ray, "dash-metrics": ray}
+            of_ray = {"metrics": ray, "as-metrics": nothing, "dash-metrics": nothing}
             pods.append(Pod(head, {"lancemill": door, **of_ray}))
             pods += [Pod(worker, {"metrics": ray}) for worker in workers]
-        yield pods, driver
+        yield Scene(pods, driver, operator)

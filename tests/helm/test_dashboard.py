@@ -15,7 +15,16 @@ import yaml
 
 from helm.chart import CHART, Helm, only
 from helm.prometheus import PATIENCE, Pod, Prometheus, promtool, running, scrape_jobs
-from helm.scene import NAMESPACE, Driver, GpuStage, OperatorMetrics, chosen, operator_pod, scene
+from helm.scene import (
+    NAMESPACE,
+    Driver,
+    GpuStage,
+    OperatorMetrics,
+    Scene,
+    chosen,
+    operator_pod,
+    scene,
+)
 
 INTERVAL = "250ms"
 BOARD = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))
@@ -37,21 +46,21 @@ def seen(
     """Prometheus, once it has seen a run that began and ended before its eyes."""
     folder = tmp_path_factory.mktemp("prometheus")
     objects = both[1].template({"monitoring": {"podMonitor": {"enabled": True}}})
-    with scene(folder, operator_pod(only(objects, "Deployment"))) as (pods, driver):
+    with scene(folder, operator_pod(only(objects, "Deployment"))) as seen:
         monitors = [one for one in objects if one["kind"] == "PodMonitor"]
-        jobs = [job for one in monitors for job in scrape_jobs(one, pods, INTERVAL)]
+        jobs = [job for one in monitors for job in scrape_jobs(one, seen.pods, INTERVAL)]
         with running(prometheus_programs, folder / "tsdb", jobs) as prometheus:
-            _run_until_seen(prometheus, driver)
-            yield Seen(prometheus, driver, pods)
+            _run_until_seen(prometheus, seen)
+            yield Seen(prometheus, seen.driver, seen.pods)
 
 
-def _run_until_seen(prometheus: Prometheus, driver: Driver) -> None:
+def _run_until_seen(prometheus: Prometheus, seen: Scene) -> None:
     """A run may begin and end between two looks: then there is another one."""
     deadline = time.monotonic() + PATIENCE
     moving = 'rate(lancemill_stage_worker_seconds_total{pipeline="thumbnails"}[5m]) > 0'
     while not prometheus.query(moving):
         assert time.monotonic() < deadline, "Prometheus never saw a run"
-        driver.run()
+        seen.run()
 
 
 def test_every_query_of_the_dashboard_returns_series(seen: Seen) -> None:
