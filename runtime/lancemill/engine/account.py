@@ -10,6 +10,7 @@ from typing import Any
 from lancemill.engine.meter import Meter
 from lancemill.engine.request import Request
 from lancemill.engine.results import Results
+from lancemill.engine.spent import Spent
 from lancemill.errors import GaveUp, Interrupted, LancemillError, RunConflict
 from lancemill.report.summary import End, Estimate, Result, RunSummary
 from lancemill.sinks.sink import Committed
@@ -35,14 +36,27 @@ class Account:
         self._began = time.monotonic()
         self._cpu_began = _cpu_seconds()
 
+        self.earlier: list[Spent] = []
+        """What earlier attempts have spent."""
+
     @property
-    def cpu_seconds(self) -> float:
-        return _cpu_seconds() - self._cpu_began
+    def spent_here(self) -> Spent:
+        """What this attempt has spent: its process, its children, its workers elsewhere."""
+        meter = self.meter
+        own = _cpu_seconds() - self._cpu_began
+        if meter is None:
+            return Spent(own)
+        return Spent.of(own + meter.cpu_elsewhere, meter.totals())
+
+    @property
+    def spent(self) -> Spent:
+        """What the run has spent, all attempts together."""
+        return self.spent_here.after(self.earlier)
 
     def summary(self, result: Result, **told: Any) -> RunSummary:
         """The run's summary."""
         results = self.results.values()
-        meter, prepared = self.meter, self._request.prepared
+        meter, prepared, spent = self.meter, self._request.prepared, self.spent
         return RunSummary(
             pipeline=prepared.plan.pipeline,
             run=self._request.run,
@@ -52,10 +66,12 @@ class Account:
             quarantined=self._reasons(),
             dataset=prepared.sink.uri,
             duration_seconds=time.monotonic() - self._began,
-            cpu_seconds=self.cpu_seconds,
+            cpu_seconds=spent.cpu,
+            gpu_seconds=spent.gpu or None,
+            gpu_idle_share=spent.gpu_idle / spent.gpu if spent.gpu else None,
             bytes_in=meter.bytes_in if meter else 0,
             bytes_out=sum(one.output.bytes for one in results),
-            stages=meter.totals() if meter else (),
+            stages=spent.stages,
             max_fault_rate=prepared.pipeline.spec.errors.max_rate,
             started_at=self.started_at,
             end=self._end(result),

@@ -13,6 +13,7 @@ from typing import Any
 
 from lancemill.engine.ledger import Ledger
 from lancemill.engine.results import Results
+from lancemill.engine.spent import Spent
 from lancemill.sinks.sink import Committed, RunRef, Sink
 
 
@@ -38,7 +39,7 @@ def close_books(
                 "rows": committed.rows,
                 "quarantined": failed,
                 "bytes": sum(result.output.bytes for result in results.values()),
-                "cpuSeconds": begun.get("cpuSeconds", 0.0),
+                **Spent.from_json(begun).to_json(),
                 "summary": begun.get("summary", []),
                 "committedAt": datetime.now(UTC).isoformat(timespec="seconds"),
             }

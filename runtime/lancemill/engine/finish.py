@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from lancemill.engine.ledger import COMMITS, Ledger
+from lancemill.engine.spent import Spent
 from lancemill.errors import LancemillError
 from lancemill.report.summary import SummaryTable
 from lancemill.sinks.sink import Committed, RunRef, Sink
@@ -26,7 +27,7 @@ def begin(
     ref: RunRef,
     schema: pa.Schema | None,
     summaries: Sequence[SummaryTable],
-    cpu_seconds: float,
+    spent: Spent,
 ) -> None:
     """Say that this attempt commits (None: that there was nothing to); Overtaken if it may not."""
     ledger.decide(
@@ -34,7 +35,7 @@ def begin(
         inputs=ref.inputs,
         schema=None if schema is None else _to_text(schema),
         summary=[asdict(one) for one in summaries],
-        cpuSeconds=round(cpu_seconds, 3),
+        **spent.to_json(),
     )
 
 

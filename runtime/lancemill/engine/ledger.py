@@ -51,6 +51,8 @@ class Ledger:
     run: str
     folder: Location
     attempt: int = 0
+    spending: Callable[[], dict[str, float]] = dict
+    """What this attempt has spent so far, told with each beat and at its end."""
     _beating: threading.Event = field(default_factory=threading.Event)
     _beater: threading.Thread | None = None
 
@@ -117,7 +119,7 @@ class Ledger:
         is free when its last attempt is dead; RunConflict while it is alive.
         """
         for _ in range(CLAIMS):
-            latest = self._latest()
+            latest = self.latest()
             who = self.who(latest)
             self._refuse_lower(epoch, who)
             if latest and epoch == who.get("epoch", 0) and self.alive(latest):
@@ -138,14 +140,14 @@ class Ledger:
         Needs no attempt of its own where one of that epoch or a higher one has claimed the run.
         """
         for _ in range(CLAIMS):
-            latest = self._latest()
+            latest = self.latest()
             if latest and self.who(latest).get("epoch", 0) >= epoch:
                 break
             if self._put_attempt(latest + 1, identity(epoch, settles=True)):
                 break
         else:
             raise RunConflict(f"run {self.run} is taken up again and again by other processes")
-        numbers = range(1, self._latest() + 1)
+        numbers = range(1, self.latest() + 1)
         below = [one for one in numbers if self.who(one).get("epoch", 0) < epoch]
         self._close(below)
         return below
@@ -154,7 +156,7 @@ class Ledger:
         """Overtaken when a later attempt has taken the run over."""
         if self._overtaken():
             raise Overtaken(
-                f"run {self.run} has been taken over by attempt {self._latest()}; "
+                f"run {self.run} has been taken over by attempt {self.latest()}; "
                 f"attempt {self.attempt} commits nothing"
             )
 
@@ -204,6 +206,7 @@ class Ledger:
         self._beater = None
         # How the run ended counts more than a note of it; the next attempt sees no beat.
         with contextlib.suppress(StorageError):
+            said = {**said, **self.spending()}
             self.folder.put(f"attempts/{self.attempt:04d}.end", _bytes(said))
 
     def end(self, attempt: int) -> dict[str, Any] | None:
@@ -248,7 +251,8 @@ class Ledger:
             count += 1
             # A store that does not answer now may answer the next beat; the run itself will tell.
             with contextlib.suppress(Exception):
-                self.folder.put(f"attempts/{self.attempt:04d}.beat", str(count).encode())
+                said = _bytes({"beat": count, **self.spending()})
+                self.folder.put(f"attempts/{self.attempt:04d}.beat", said)
                 if self._overtaken():
                     overtaken()
                     return
@@ -257,7 +261,8 @@ class Ledger:
         # Attempts are numbered without gaps: each puts the number behind the last one.
         return self.folder.get(_attempt(self.attempt + 1)) is not None
 
-    def _latest(self) -> int:
+    def latest(self) -> int:
+        """The number of the last attempt; 0 before the first."""
         return max((int(Path(name).stem) for name in self._names(".json")), default=0)
 
     def _names(self, suffix: str) -> list[str]:

@@ -37,6 +37,8 @@ class Outcome:
     gpu_idle_seconds: float = 0.0
     summary: tuple[Mapping[str, Any], ...] = ()
     """Results of spec.summary: name, columns, and rows as objects."""
+    diagnosis: str = ""
+    """What held it up, in a sentence; empty where that was not measured."""
     message: str = ""
 
     @classmethod
@@ -58,6 +60,7 @@ class Outcome:
             gpu_seconds=round(gpu, 3),
             gpu_idle_seconds=round(gpu * (summary.gpu_idle_share or 0.0), 3),
             summary=tuple(table_json(one) for one in summary.summaries),
+            diagnosis=summary.diagnosis,
             message=". ".join(part for part in (summary.message, summary.kept) if part),
         )
 
@@ -75,6 +78,7 @@ class Outcome:
             "gpuSeconds": self.gpu_seconds,
             "gpuIdleSeconds": self.gpu_idle_seconds,
             "summary": list(self.summary),
+            "diagnosis": self.diagnosis,
             "message": self.message,
         }
 
@@ -85,7 +89,7 @@ class Outcome:
             text = _line(smaller.to_json())
             if _size(text) <= longest:
                 return text
-        bare = replace(self, summary=(), message="")
+        bare = replace(self, summary=(), diagnosis="", message="")
         room = longest - _size(_line(bare.to_json())) + len('""')
         return _line(replace(bare, message=cut(self.message, room)).to_json())
 

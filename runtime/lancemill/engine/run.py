@@ -27,6 +27,7 @@ from lancemill.engine.prepare import Prepared
 from lancemill.engine.record import record_of
 from lancemill.engine.request import Request, RunOptions
 from lancemill.engine.result import ShardResult
+from lancemill.engine.spent import spent_before
 from lancemill.engine.work import Work
 from lancemill.errors import GaveUp, Interrupted, LancemillError, RunConflict, StorageError
 from lancemill.report.summary import RunSummary, SummaryTable, Validation
@@ -99,7 +100,9 @@ class RunInProgress:
         self.beginning = True
         ended: LancemillError | None = None
         try:
+            self.ledger.spending = lambda: self.account.spent_here.times()
             self.account.attempt = self.ledger.claim(self.options.epoch, self._stop_overtaken)
+            self.account.earlier = spent_before(self.ledger, self.account.attempt)
             return self._execute()
         except LancemillError as error:
             ended = error
@@ -193,7 +196,9 @@ class RunInProgress:
             return
         # Another attempt was faster: its fragments count, ours will never be committed.
         self.sink.discard([mine.output], base)
-        self.account.results.update(self.ledger.finished())
+        standing = self.ledger.recorded(mine.shard.index)
+        if standing is not None:
+            self.account.results[mine.shard.index] = standing
 
     def _stop_if_asked(self) -> None:
         if self.account.overtaken:
@@ -203,7 +208,7 @@ class RunInProgress:
 
     def _begin(self, schema: pa.Schema | None, summaries: Sequence[SummaryTable] = ()) -> None:
         """From here on the run is committed: by this attempt, or by who comes after it."""
-        begin(self.ledger, self.ref, schema, summaries, self.account.cpu_seconds)
+        begin(self.ledger, self.ref, schema, summaries, self.account.spent)
         self.account.begun = True
 
     # -- how it ends
@@ -243,7 +248,7 @@ class RunInProgress:
         if self.options.sample is None:
             self._begin(None)
             committed = self.account.committed = Committed(version=None, rows=0)
-            close_books(self.sink, self.ledger, self.ref, committed, {})
+            close_books(self.sink, self.ledger, self.ref, committed, self.account.results)
         return self.account.summary("nothing-to-do", message=said or "the source has no rows to do")
 
     def _sampled(

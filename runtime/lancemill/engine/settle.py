@@ -17,7 +17,8 @@ from lancemill.engine.attempt import BEAT_SECONDS
 from lancemill.engine.books import close_books
 from lancemill.engine.finish import finish, ref_of, summaries_of
 from lancemill.engine.ledger import FAILED, Ledger
-from lancemill.engine.outcome import Outcome, table_json
+from lancemill.engine.outcome import Outcome, Verdict, table_json
+from lancemill.engine.spent import Spent, spent_before
 from lancemill.errors import ManifestError, Overtaken, RunError, StorageError
 from lancemill.manifest import Job
 from lancemill.sinks import open_sink
@@ -113,7 +114,7 @@ def _patiently(
 
 def _committed(ledger: Ledger, epoch: int) -> Outcome:
     told = ledger.outcome() or {}
-    tables = summaries_of(told)
+    tables, spent = summaries_of(told), Spent.from_json(told)
     return Outcome(
         run=ledger.run,
         attempt=epoch,
@@ -122,7 +123,10 @@ def _committed(ledger: Ledger, epoch: int) -> Outcome:
         quarantined=told.get("quarantined", 0),
         bytes=told.get("bytes", 0),
         dataset_version=told.get("version"),
-        cpu_seconds=told.get("cpuSeconds", 0.0),
+        cpu_seconds=spent.cpu,
+        gpu_seconds=spent.gpu,
+        gpu_idle_seconds=spent.gpu_idle,
+        diagnosis=spent.diagnosis,
         summary=tuple(table_json(one) for one in tables),
     )
 
@@ -134,12 +138,25 @@ def _not_committed(
     last = worked[-1] if worked else 0
     said = ledger.verdict(last)
     if said.get("verdict") == FAILED:
-        message = said["message"]
-        return Outcome(run=ledger.run, attempt=epoch, verdict="Failed", message=message)
+        return _unfinished(ledger, epoch, "Failed", said["message"])
     message = _how_far(ledger, record)
     if why := (ledger.end(last) or {}).get("message"):
         message = f"{message}; attempt {last} ended: {why}"
-    return Outcome(run=ledger.run, attempt=epoch, verdict="NotCommitted", message=message)
+    return _unfinished(ledger, epoch, "NotCommitted", message)
+
+
+def _unfinished(ledger: Ledger, epoch: int, verdict: Verdict, message: str) -> Outcome:
+    """What failed has cost as well."""
+    spent = Spent().after(spent_before(ledger, ledger.latest() + 1))
+    return Outcome(
+        run=ledger.run,
+        attempt=epoch,
+        verdict=verdict,
+        cpu_seconds=spent.cpu,
+        gpu_seconds=spent.gpu,
+        gpu_idle_seconds=spent.gpu_idle,
+        message=message,
+    )
 
 
 def _how_far(ledger: Ledger, record: Mapping[str, Any] | None) -> str:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from lancemill import figures
 from lancemill.engine.progress import (
-    Bottleneck,
     HistoryPoint,
     StageTotals,
     find_bottleneck,
@@ -92,7 +91,7 @@ def render(page: RunPage) -> str:
             run=page.summary,
             verdict=verdict(page.summary),
             chart=chart.draw(page.history),
-            bottleneck=_bottleneck(page.history),
+            diagnosis=_diagnosis(page),
             stages=[_stage(stage, page.summary.duration_seconds) for stage in page.summary.stages],
             reasons=_ranked(page.summary.quarantined),
             pairs=page.pairs[:MOST_PAIRS],
@@ -166,10 +165,14 @@ def _stage(stage: StageTotals, duration: float) -> _StageRow:
     )
 
 
-def _bottleneck(history: Sequence[HistoryPoint]) -> Bottleneck | None:
-    if len(history) < 2:
-        return None
-    return find_bottleneck(stage_progress(history[0], history[-1]))
+def _diagnosis(page: RunPage) -> str:
+    """From the stages' own time; of a run that has none, from the course of it."""
+    if page.summary.diagnosis:
+        return page.summary.diagnosis
+    if len(page.history) < 2:
+        return ""
+    found = find_bottleneck(stage_progress(page.history[0], page.history[-1]))
+    return found.words if found is not None else ""
 
 
 def _ranked(by_reason: Mapping[str, int]) -> list[tuple[str, int, float]]:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from lancemill.engine.progress import StageTotals
+from lancemill.report.verdict import diagnose
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -145,6 +146,12 @@ class RunSummary:
         return sum(self.quarantined.values())
 
     @property
+    def diagnosis(self) -> str:
+        """What held it up, in a sentence; empty where that was not measured."""
+        told = diagnose(self.stages)
+        return "" if told is None else told.words
+
+    @property
     def target(self) -> str:
         """What people call the dataset."""
         return self.dataset_name or self.dataset
@@ -176,6 +183,7 @@ class RunSummary:
             "dataset": self.dataset or None,
             "datasetName": self.dataset_name or None,
             "datasetVersion": self.version,
+            "diagnosis": self.diagnosis or None,
             "stages": [_stage_json(stage) for stage in self.stages],
             "validations": [asdict(validation) for validation in self.validations],
             "summaries": [_table_json(table) for table in self.summaries],
@@ -205,6 +213,9 @@ def _stage_json(stage: StageTotals) -> dict[str, Any]:
         "bytesIn": stage.bytes_in,
         "bytesOut": stage.bytes_out,
         "workers": stage.workers,
+        "workerSeconds": round(stage.worker_seconds, 3),
+        "pool": stage.pool or None,
+        "gpuSeconds": round(stage.gpu_seconds, 3),
     }
 
 

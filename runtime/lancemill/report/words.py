@@ -11,6 +11,8 @@ from lancemill import figures
 from lancemill.report.summary import RunSummary, SummaryTable
 
 SUMMARY_ROWS_IN_TERMINAL = 8
+WORTH_WAITING_S = 10.0
+"""What held up a shorter run is told on its page only."""
 
 _ASCII = str.maketrans(
     {
@@ -62,6 +64,7 @@ def closing_lines(summary: RunSummary) -> list[str]:
     head = _headline(summary)
     below = [
         *_resources(summary),
+        *_diagnosis(summary),
         *_checks(summary),
         *summary_lines(summary.summaries),
         *_estimate(summary),
@@ -108,6 +111,12 @@ def _resources(summary: RunSummary) -> list[str]:
         if summary.gpu_idle_share is not None:
             parts[-1] += f", idle {figures.share(summary.gpu_idle_share)}"
     return [" · ".join(parts)] if parts else []
+
+
+def _diagnosis(summary: RunSummary) -> list[str]:
+    """Of a run that somebody has waited for."""
+    told = summary.diagnosis if summary.duration_seconds >= WORTH_WAITING_S else ""
+    return [told] if told else []
 
 
 def _checks(summary: RunSummary) -> list[str]:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lancemill.engine.outcome import Outcome, cut
+from lancemill.engine.progress import StageTotals
 from lancemill.report.summary import RunSummary, SummaryTable
 
 
@@ -28,6 +29,7 @@ def test_a_drivers_outcome_has_the_fields_of_the_protocol() -> None:
         gpu_seconds=10.0,
         gpu_idle_share=0.25,
         summaries=(table,),
+        stages=(StageTotals("decode", busy_seconds=9.0, worker_seconds=10.0),),
     )
     outcome = Outcome.of(whole, epoch=4)
     assert outcome is not None
@@ -49,6 +51,7 @@ def test_a_drivers_outcome_has_the_fields_of_the_protocol() -> None:
                 "rows": [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}],
             }
         ],
+        "diagnosis": "decode is the bottleneck: busy 90% of the time",
         "message": "",
     }
 
