@@ -22,7 +22,8 @@ BOARD = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-
 COPIES, POINTS = 24, 60
 CAPTION = (
     "Not drawn by Grafana: its queries, answered by Prometheus over {seconds:.0f} s, rates over "
-    "10 s instead of 5 min. Played: the stage embed with its GPU, and Ray."
+    "10 s instead of 5 min. Real: the driver and runs of thumbnails. Played: what the operator "
+    "knows and does, the stage embed with its GPU, Ray."
 )
 
 

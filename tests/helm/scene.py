@@ -1,8 +1,9 @@
 """Something for Prometheus to see: an operator, the pods of a run, and what each of them tells.
 
 What is told comes from the code that tells it in a cluster: the operator's registry, and the HTTP
-server of a driver whose run really runs. Two things are played: a stage with a GPU (the counters
-and their text are real, the GPU is not), and Ray, by what a head of it once said.
+server of a driver whose run really runs. Played are what the operator knows of and does (no API
+server is here), a stage with a GPU (counters and text are real, the GPU is not), and Ray, by what a
+head of it once said.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,16 +32,20 @@ from lancemill.engine.serve import Door, Server
 from lancemill.engine.session import run_job
 from lancemill.engine.telling import Telling
 from lancemill.manifest import load_text
+from lancemill.report.summary import RunSummary
 from lancemill_api.manifest import load
-from lancemill_operator.facts import Identity
+from lancemill_operator.decide.cost import cost
+from lancemill_operator.facts import Identity, Outcome, Verdict
 from lancemill_operator.kinds import DATASET, PIPELINE, Kind
 from lancemill_operator.main import Operator
 from lancemill_operator.manifests import Defaults, rayjob
+from lancemill_operator.manifests.defaults import Prices
 from lancemill_operator.settings import Settings
 from support.material import pictures
 
 RAY = Path(__file__).parent / "ray-2.60.prom"
 NAMESPACE = "lake"
+PRICES = Prices(cpu_hour=0.0316, gpu_hour=2.5, currency="EUR")
 
 
 def manifest(folder: Path, name: str, copies: int) -> str:
@@ -83,13 +89,13 @@ class Driver:
         self._server = server
         self.address = f"127.0.0.1:{server.port}"
 
-    def run(self) -> int:
-        """A whole run, and the rows that it wrote; the counters of the next one begin anew, as
+    def run(self) -> RunSummary:
+        """A whole run, and what came of it; the counters of the next one begin anew, as
         those of a new pod do."""
         job = load_text(self._manifest, source="manifest", base=self._folder).job(None)
         summary = run_job(job, RunOptions(), _Silent(), begun=self._telling.follow)
         assert summary.end == "committed", summary.message
-        return summary.rows_out
+        return summary
 
     def text(self) -> str:
         return self._telling.metrics().decode()
@@ -137,13 +143,14 @@ class OperatorMetrics:
         self._lock = threading.Lock()
         self._version = 0
         for name in ("thumbnails", "embeddings"):
-            self.ran(name, 12391)
+            self.ran(name, rows=12391, seconds=31.0, cpu_seconds=58.0)
         self._saw(DATASET, "photos", _DATASET)
 
-    def ran(self, pipeline: str, rows: int) -> None:
+    def ran(self, pipeline: str, *, rows: int, seconds: float, cpu_seconds: float) -> None:
         """A run of the pipeline has ended, and the next one goes on."""
         self.metrics.run_ended(NAMESPACE, pipeline, "Succeeded")
-        self._saw(PIPELINE, pipeline, _pipeline_status(time.time(), rows))
+        used = Outcome("7f3a", 1, Verdict.COMMITTED, rows=rows, cpu_seconds=cpu_seconds)
+        self._saw(PIPELINE, pipeline, _pipeline_status(used, seconds))
 
     def _saw(self, kind: Kind, name: str, status: dict[str, Any]) -> None:
         self._version += 1
@@ -179,17 +186,17 @@ _DATASET = {
 }
 
 
-def _pipeline_status(now: float, rows: int) -> dict[str, Any]:
-    def at(seconds: float) -> str:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + seconds))
-
+def _pipeline_status(used: Outcome, seconds: float) -> dict[str, Any]:
+    end = datetime.now(UTC)
+    paid = cost(used, PRICES)
+    assert paid is not None
     last = {
-        "id": "7f3a",
+        "id": used.run,
         "result": "Succeeded",
-        "rows": rows,
-        "startTime": at(-rows / 400),
-        "endTime": at(0),
-        "cost": {"amount": rows * 3e-5, "currency": "EUR"},
+        "rows": used.rows,
+        "startTime": (end - timedelta(seconds=seconds)).isoformat(),
+        "endTime": end.isoformat(),
+        "cost": paid.model_dump(by_alias=True),
     }
     current = {"id": "8a1b", "state": "Running"}
     return {"currentRun": current, "progress": {"rowsDone": 4000}, "lastRun": last}
@@ -253,7 +260,7 @@ def told_at(text: Callable[[], str]) -> Iterator[str]:
 
         def log_message(self, *_: Any) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Http(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -262,6 +269,11 @@ def told_at(text: Callable[[], str]) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class _Http(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Prometheus may be stopped while it reads."""
 
 
 @dataclass(frozen=True)
@@ -274,7 +286,13 @@ class Scene:
 
     def run(self) -> None:
         """A run of the pipeline thumbnails, which the operator hears of."""
-        self.operator.ran("thumbnails", self.driver.run())
+        done = self.driver.run()
+        self.operator.ran(
+            "thumbnails",
+            rows=done.rows_out,
+            seconds=done.duration_seconds,
+            cpu_seconds=done.cpu_seconds or 0.0,
+        )
 
 
 @contextlib.contextmanager
