@@ -1,4 +1,4 @@
-"""When and how often a run happens in a cluster. A local run reads none of it."""
+"""When and how often a run happens in a cluster. A local run reads stallTimeout, nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Sample(Model):
 
 
 class Run(Model):
-    """When a run happens, how long it may take, what is kept. Read in a cluster only."""
+    """When a run happens, how long it may take, what is kept. Read in a cluster only, but for
+    stallTimeout."""
 
     suspend: bool = False
     """Start no run, and stop the present one (it can go on later). Default: false."""
@@ -75,6 +76,7 @@ class Run(Model):
     sample: Sample | None = None
     """Do part of the source only, without committing it. Default: all of it."""
     stall_timeout: Duration = "15m"
-    """Time without any row done after which an attempt is given up. Default: 15m."""
+    """Time without a row in or out of any stage after which an attempt is given up; longer than any
+    batch takes, or 0s for never. A local run heeds it where it is given. Default: 15m."""
     keep_cluster_on_failure: Duration = "0s"
     """Time for which the cluster of a failed run is kept, to look at it. Default: 0s."""

@@ -226,6 +226,8 @@ class FinishedRun(Observed):
     """GPU time held and not used, in seconds."""
     cost: Cost | None = None
     """What that time has cost; None where the operator was given no prices."""
+    diagnosis: Message = ""
+    """What held it up, in a sentence, from the measured time of its stages."""
     message: Message = ""
     """What happened, in a sentence."""
 

@@ -124,6 +124,8 @@ class Outcome:
     cpu_seconds: float = 0.0
     gpu_seconds: float = 0.0
     gpu_idle_seconds: float = 0.0
+    diagnosis: str = ""
+    """What held it up, in its driver's words."""
     summary: tuple[Mapping[str, Any], ...] = ()
     message: str = ""
 

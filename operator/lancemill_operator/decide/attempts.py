@@ -112,7 +112,7 @@ def _failed(view: RayJobView) -> Reading:
 def _running(view: RayJobView, pipeline: MultimodalPipeline, progress: Progress | None) -> Reading:
     stall = seconds(pipeline.spec.run.stall_timeout)
     idle = progress.last_progress_seconds if progress is not None else None
-    if idle is not None and idle >= stall:
+    if idle is not None and 0 < stall <= idle:
         return Reading(
             Stage.LOST,
             "Stalled",

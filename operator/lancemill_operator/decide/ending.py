@@ -48,16 +48,18 @@ def stopping(case: Case, current: CurrentRun) -> Decision[PipelineStatus]:
 
 def ended(case: Case, current: CurrentRun, reading: Reading) -> Decision[PipelineStatus]:
     """The driver has ended by itself: its last word counts, else its ledger is asked."""
+    word = case.facts.last_word
+    mine = word is not None and (word.run, word.attempt) == (current.id, current.attempt)
+    # KubeRay knows the exit status of a driver that failed, the driver itself knows why.
+    why = word.message if word is not None and mine and reading.failure else ""
     current = current.model_copy(
         update={
             "why": reading.why,
-            "message": reading.message,
+            "message": why or reading.message,
             "failure": reading.failure or "",
             "attempt_time": times.text(case.now),
         }
     )
-    word = case.facts.last_word
-    mine = word is not None and (word.run, word.attempt) == (current.id, current.attempt)
     if word is not None and mine and word.verdict is not Verdict.NOT_COMMITTED:
         return conclude(case, current, word)
     return settling(case, current)
@@ -236,6 +238,7 @@ def _record(
             "gpuSeconds": found.gpu_seconds,
             "gpuIdleSeconds": found.gpu_idle_seconds,
             "cost": cost(outcome, case.defaults.prices),
+            "diagnosis": found.diagnosis,
             "summary": list(found.summary),
             "message": message,
         }

@@ -20,6 +20,7 @@ from lancemill_operator.parse.redaction import redacted_json
 from lancemill_operator.parse.summaries import summaries
 
 LONGEST_MESSAGE = 4096
+LONGEST_DIAGNOSIS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def outcome(said: Mapping[str, Any], run: str = "", attempt: int = 0) -> Outcome
     except ValueError:
         return None
     version = said.get("datasetVersion")
-    message = said.get("message")
+    message, diagnosis = said.get("message"), said.get("diagnosis")
     return Outcome(
         run=said["run"] if isinstance(said.get("run"), str) else run,
         attempt=_count(said.get("attempt")) or attempt,
@@ -94,6 +95,7 @@ def outcome(said: Mapping[str, Any], run: str = "", attempt: int = 0) -> Outcome
         cpu_seconds=_figure(said.get("cpuSeconds")),
         gpu_seconds=_figure(said.get("gpuSeconds")),
         gpu_idle_seconds=_figure(said.get("gpuIdleSeconds")),
+        diagnosis=diagnosis[:LONGEST_DIAGNOSIS] if isinstance(diagnosis, str) else "",
         summary=summaries(said.get("summary")),
         message=message[:LONGEST_MESSAGE] if isinstance(message, str) else "",
     )

@@ -82,7 +82,9 @@ def _errors_words(pipeline: MultimodalPipeline) -> str:
 def _ignored_locally(pipeline: MultimodalPipeline) -> list[str]:
     """Fields that the manifest sets and that mean something in a cluster only."""
     spec = pipeline.spec
-    of_a_cluster = ("runtime", "cluster", "run")
+    of_a_cluster = ["runtime", "cluster"]
+    if spec.run.model_fields_set - {"stall_timeout"}:
+        of_a_cluster.append("run")
     found = [f"spec.{name}" for name in of_a_cluster if name in spec.model_fields_set]
     for index, stage in enumerate(spec.stages):
         given = stage.placement.model_fields_set - {"batch_size"} if stage.placement else ()

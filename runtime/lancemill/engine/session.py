@@ -78,7 +78,7 @@ def _guard(run: RunInProgress, options: RunOptions, wake: Callable[[], None]) ->
     asked = run.prepared.pipeline.spec.run
     # Nobody but the operator has promised anything about a manifest that does not say it.
     heeded = options.epoch or "stall_timeout" in asked.model_fields_set
-    stall = seconds(asked.stall_timeout) if heeded else None
+    stall = (seconds(asked.stall_timeout) or None) if heeded else None
     operations = {step.name: step.operation for step in run.plan.steps}
     limits = Limits(options.deadline_seconds, stall)
     return Guard(limits, lambda: run.account.meter, operations, give_up)

@@ -191,6 +191,35 @@ def test_a_failure_that_the_driver_calls_final_is_not_retried():
     assert is_true(world.status.conditions, "Failed")
 
 
+def test_what_held_a_run_up_is_told_with_it_in_its_drivers_words():
+    world = running()
+    job = world.only()
+    told = "decode is the bottleneck: the GPU waits 71% of the time"
+    world.last_word = Outcome(job.view.run, 1, Verdict.COMMITTED, rows=5, diagnosis=told)
+    world.kuberay(job, Deployment.COMPLETE, "SUCCEEDED")
+    world.settle_down()
+    assert world.status.last_run.diagnosis == told
+
+
+def test_why_an_attempt_failed_is_told_in_its_drivers_words_where_it_had_any():
+    world = running(retries=0)
+    job = world.only()
+    why = "no row has moved for 15 min (spec.run.stallTimeout): stage 'caption' (udf) has been …"
+    world.last_word = Outcome(job.view.run, 1, Verdict.NOT_COMMITTED, message=why)
+    world.kuberay(job, Deployment.FAILED, "FAILED", "AppFailed")
+    world.settle_down()
+    world.answer()
+    world.settle_down()
+    assert (world.status.last_run.result, world.status.last_run.message) == ("Failed", why)
+
+
+def test_a_stall_timeout_of_nothing_means_never():
+    world = running(stallTimeout="0s")
+    world.progress = Progress(rows_done=3, last_progress_seconds=1e6)
+    world.settle_down()
+    assert world.status.current_run.state == "Running"
+
+
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_failures_are_retried_as_often_as_the_manifest_says(attempts):
     world = running(retries=attempts - 1)

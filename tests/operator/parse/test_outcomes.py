@@ -24,6 +24,7 @@ OUTCOME = {
     "gpuSeconds": 2,
     "gpuIdleSeconds": 0.5,
     "summary": [{"name": "types", "columns": ["n"], "rows": [{"n": 1}]}],
+    "diagnosis": "decode is the bottleneck: busy 90% of the time",
     "message": "done",
 }
 SAID = {"run": "r", "attempt": 2, "progress": {"text": "38%", "rowsDone": 38}, "outcome": None}
@@ -46,6 +47,13 @@ def test_the_last_word_is_read() -> None:
     assert (word.run, word.attempt, word.rows, word.dataset_version) == ("r", 2, 10, 3)
     assert (word.cpu_seconds, word.gpu_seconds, word.gpu_idle_seconds) == (1.5, 2.0, 0.5)
     assert word.summary[0]["name"] == "types"
+    assert word.diagnosis == OUTCOME["diagnosis"]
+
+
+@pytest.mark.parametrize(("said", "kept"), [(3, 0), (None, 0), ("x" * 10_000, 512)])
+def test_a_diagnosis_that_is_none_or_endless_is_cut(said: Any, kept: int) -> None:
+    word = outcome(OUTCOME | {"diagnosis": said})
+    assert word is not None and len(word.diagnosis) == kept
 
 
 def test_an_outcome_without_run_and_attempt_is_of_those_that_spoke() -> None:

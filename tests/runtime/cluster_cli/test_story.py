@@ -82,6 +82,7 @@ def test_a_finished_run_is_told_in_figures_with_its_summary() -> None:
         gpuSeconds=9.0,
         gpuIdleSeconds=6.4,
         cost={"amount": 0.0031, "currency": "EUR"},
+        diagnosis="decode is the bottleneck: the GPU waits 71% of the time",
         bytes=1_900_000_000,
         summary=[
             {
@@ -95,6 +96,7 @@ def test_a_finished_run_is_told_in_figures_with_its_summary() -> None:
     assert shown.splitlines() == [
         "✓ cats · run 7f3a · 12,391 rows → cats-224 version 8 · 31 s · 17 set aside",
         "  1.9 GB out · cpu 58 s · gpu 9.0 s, idle 71% · 0.0031 EUR",
+        "  decode is the bottleneck: the GPU waits 71% of the time",
         "  by-type:",
         "    type             n",
         "    image/jpeg  12,000",

@@ -184,6 +184,8 @@ def _resources(run: FinishedRun) -> Iterator[str]:
         parts.append(f"{run.attempts} attempts")
     if parts:
         yield " · ".join(parts)
+    if run.diagnosis:
+        yield run.diagnosis
 
 
 def _go_on(seen: Seen, run: FinishedRun) -> Iterator[str]:
