@@ -34,12 +34,12 @@ from lancemill.engine.telling import Telling
 from lancemill.manifest import load_text
 from lancemill.report.summary import RunSummary
 from lancemill_api.manifest import load
+from lancemill_api.prices import Prices
 from lancemill_operator.decide.cost import cost
 from lancemill_operator.facts import Identity, Outcome, Verdict
 from lancemill_operator.kinds import DATASET, PIPELINE, Kind
 from lancemill_operator.main import Operator
 from lancemill_operator.manifests import Defaults, rayjob
-from lancemill_operator.manifests.defaults import Prices
 from lancemill_operator.settings import Settings
 from support.material import pictures
 

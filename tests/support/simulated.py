@@ -15,6 +15,7 @@ from typing import Any
 
 from lancemill_api.manifest import load
 from lancemill_api.pipeline import MultimodalPipeline
+from lancemill_api.prices import Prices
 from lancemill_api.status import PipelineStatus, Progress
 from lancemill_operator import names
 from lancemill_operator.actions import Action, Apply, Create, Delete, Emit, Want
@@ -33,7 +34,6 @@ from lancemill_operator.facts import (
     Verdict,
 )
 from lancemill_operator.manifests import Defaults, thawed
-from lancemill_operator.manifests.defaults import Prices
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DEFAULTS = Defaults(prices=Prices(cpu_hour=36.0, gpu_hour=3600.0, currency="EUR"))

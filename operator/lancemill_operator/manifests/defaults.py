@@ -7,15 +7,13 @@ from its settings and hands it to every builder.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
 from lancemill_api.cluster import Resources
-
-LONGEST_CURRENCY = 16
+from lancemill_api.prices import Prices
 
 
 def _restricted_pod() -> dict[str, Any]:
@@ -60,26 +58,6 @@ class NetworkRules:
         """Raises ValueError at the operator's start rather than at the first run."""
         for one in (*self.control_cidrs, *self.blocked_cidrs):
             ip_network(one)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices:
-    """What the cluster's time costs. What has no price is not counted."""
-
-    cpu_hour: float | None = None
-    """Price of a CPU's hour."""
-    gpu_hour: float | None = None
-    """Price of a GPU's hour."""
-    currency: str = "USD"
-    """What both are in."""
-
-    def __post_init__(self) -> None:
-        """Raises ValueError at the operator's start rather than at a run's end."""
-        for one in (self.cpu_hour, self.gpu_hour):
-            if one is not None and not (math.isfinite(one) and one >= 0):
-                raise ValueError(f"a price is a number from 0 on, not {one}")
-        if not self.currency or len(self.currency) > LONGEST_CURRENCY:
-            raise ValueError(f"a currency is a word such as EUR, not {self.currency!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

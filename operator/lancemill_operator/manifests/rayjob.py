@@ -14,6 +14,7 @@ from typing import Any
 
 from lancemill_api.dataset import LanceDataset
 from lancemill_api.pipeline import MultimodalPipeline
+from lancemill_api.prices import VARIABLE
 from lancemill_api.run import Run
 from lancemill_operator import names
 from lancemill_operator.actions import Body
@@ -126,6 +127,7 @@ def variables(run: str, attempt: int, remaining: float, defaults: Defaults) -> d
     The driver keeps its own deadline: KubeRay ends an attempt that is late without telling it to
     stop (recording 05).
     """
+    prices = defaults.prices.to_text()
     return {
         "LANCEMILL_RUN": run,
         "LANCEMILL_ATTEMPT": str(attempt),
@@ -133,4 +135,5 @@ def variables(run: str, attempt: int, remaining: float, defaults: Defaults) -> d
         "LANCEMILL_PROGRESS_PORT": str(defaults.progress_port),
         # Counters as Prometheus knows them: rate() of what claims to be a gauge is refused by some.
         "RAY_EXPORT_COUNTER_AS_GAUGE": "0",
+        **({VARIABLE: prices} if prices else {}),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from lancemill.engine.spent import Spent
 from lancemill.errors import GaveUp, Interrupted, LancemillError, RunConflict
 from lancemill.report.summary import End, Estimate, Result, RunSummary
 from lancemill.sinks.sink import Committed
+from lancemill_api.prices import VARIABLE, Prices
 
 
 class Account:
@@ -68,6 +70,7 @@ class Account:
             duration_seconds=time.monotonic() - self._began,
             cpu_seconds=spent.cpu,
             gpu_seconds=spent.gpu or None,
+            cost=Prices.of_text(os.environ.get(VARIABLE, "")).cost(spent.cpu, spent.gpu),
             gpu_idle_share=spent.gpu_idle / spent.gpu if spent.gpu else None,
             bytes_in=meter.bytes_in if meter else 0,
             bytes_out=sum(one.output.bytes for one in results),

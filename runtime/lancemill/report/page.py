@@ -212,6 +212,7 @@ def environment() -> Environment:
         rows=figures.rows,
         size=figures.size,
         duration=figures.duration,
+        money=figures.money,
         rate=figures.rate,
         share=figures.share,
         words=figures.reason_words,

@@ -16,6 +16,8 @@ from lancemill.report.verdict import diagnose
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lancemill_api.status import Cost
+
 Result = Literal["succeeded", "failed", "interrupted", "nothing-to-do"]
 End = Literal["committed", "failed", "resumable", "unknown"]
 
@@ -116,6 +118,8 @@ class RunSummary:
     cpu_seconds: float | None = None
     gpu_seconds: float | None = None
     gpu_idle_share: float | None = None
+    cost: Cost | None = None
+    """Of that time, where prices are known."""
     stages: Sequence[StageTotals] = ()
     validations: Sequence[Validation] = ()
     summaries: Sequence[SummaryTable] = ()
@@ -180,6 +184,7 @@ class RunSummary:
             "cpuSeconds": self.cpu_seconds,
             "gpuSeconds": self.gpu_seconds,
             "gpuIdleShare": self.gpu_idle_share,
+            "cost": None if self.cost is None else self.cost.model_dump(by_alias=True),
             "dataset": self.dataset or None,
             "datasetName": self.dataset_name or None,
             "datasetVersion": self.version,

@@ -110,6 +110,8 @@ def _resources(summary: RunSummary) -> list[str]:
         parts.append(f"gpu {figures.duration(summary.gpu_seconds)}")
         if summary.gpu_idle_share is not None:
             parts[-1] += f", idle {figures.share(summary.gpu_idle_share)}"
+    if summary.cost is not None:
+        parts.append(figures.money(summary.cost.amount, summary.cost.currency))
     return [" · ".join(parts)] if parts else []
 
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from lancemill_api.manifest import load
+from lancemill_api.prices import Prices
 from lancemill_operator.facts import Identity
 from lancemill_operator.manifests import Defaults, demands, rayjob
 
@@ -108,6 +109,16 @@ def test_an_attempt_has_at_least_a_second_and_no_more_than_kubernetes_can_count(
     (container,) = head_pod(job)["containers"]
     variables = {one["name"]: one["value"] for one in container["env"]}
     assert variables["LANCEMILL_DEADLINE_SECONDS"] == str(seconds)
+
+
+def test_a_driver_is_told_of_prices_where_there_are_any() -> None:
+    def told(**changed: Any) -> str | None:
+        (container,) = head_pod(built(pipeline(), **changed))["containers"]
+        return {one["name"]: one["value"] for one in container["env"]}.get("LANCEMILL_PRICES")
+
+    prices = Prices(gpu_hour=2.5, currency="EUR")
+    assert Prices.of_text(told(prices=prices) or "") == prices
+    assert told() is None
 
 
 def test_without_a_cluster_there_is_one_worker_and_no_autoscaler() -> None:

@@ -212,6 +212,7 @@ def test_the_json_of_a_finished_run_has_a_stable_schema() -> None:
         "cpuSeconds",
         "gpuSeconds",
         "gpuIdleShare",
+        "cost",
         "dataset",
         "datasetName",
         "datasetVersion",

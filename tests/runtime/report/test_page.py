@@ -18,6 +18,7 @@ from lancemill.engine.progress import HistoryPoint
 from lancemill.report.contact import Pair, pictures_of_pairs, thumbnail
 from lancemill.report.page import RunPage, SetAsideRow, installed_versions, render, set_aside_rows
 from lancemill.report.summary import RunSummary, SummaryTable, Validation
+from lancemill_api.status import Cost
 from support.material import pictures
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>.jpg"
@@ -163,6 +164,12 @@ def test_every_figure_at_the_top_is_one_of_the_summary() -> None:
         "written": "1.9 GB",
         "cpu time": "58 s",
     }
+
+
+def test_what_a_run_has_cost_is_among_its_figures_where_prices_are_known() -> None:
+    paid = RunPage(summary=summary(cost=Cost(amount=12.4, currency="EUR")))
+    assert "12.40 EUR" in read(render(paid)).words()
+    assert "cost" not in read(render(RunPage(summary=summary()))).words()
 
 
 def test_what_was_not_measured_is_not_told() -> None:
