@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from lancemill_api.prices import VARIABLE, Prices
+
 from .given import Place, lancemill, small_shards
 
 BURNS = 0.6
@@ -72,3 +76,17 @@ def test_what_came_of_a_run_is_told_with_its_stages_and_what_held_it_up(place: P
     stages = kept(place, "r1")["stages"]
     assert [one["name"] for one in stages] == ["source", "burn", "sink"]
     assert stages[1]["busy_seconds"] >= BURNS * 0.9
+
+
+def test_with_prices_a_run_tells_what_it_has_cost(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = Prices(cpu_hour=3600.0, currency="EUR")
+    monkeypatch.setenv(VARIABLE, prices.to_text())
+    place.pictures(2)
+    _, told = place.run_json(**burning(place))
+    assert told["cost"]["currency"] == "EUR"
+    assert told["cost"]["amount"] == pytest.approx(told["cpuSeconds"], abs=0.01)
+    monkeypatch.delenv(VARIABLE)
+    _, told = place.run_json(**burning(place))
+    assert told["cost"] is None
