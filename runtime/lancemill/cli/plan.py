@@ -21,6 +21,15 @@ def plan(
     no_listing: Annotated[
         bool, typer.Option("--no-listing", help="Do not list the source: no counts, no bytes.")
     ] = False,
+    after: Annotated[
+        str | None,
+        typer.Option(
+            "--after",
+            metavar="RUN",
+            help="What that run of the dataset tells of this one: how fast each stage was, and "
+            "what held it up.",
+        ),
+    ] = None,
 ) -> None:
     """Check a manifest against its source, models and target, and print the plan."""
     from lancemill.cli.told import telling
@@ -28,5 +37,6 @@ def plan(
     from lancemill.manifest import load
 
     with telling(json):
-        shown = preview(load(manifest, set_ or ()).job(pipeline), listing=not no_listing)
+        job = load(manifest, set_ or ()).job(pipeline)
+        shown = preview(job, listing=not no_listing, after_run=after)
         typer.echo(shown.to_json() if json else shown.to_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 
+from lancemill.engine.after import after
 from lancemill.engine.prepare import Prepared, prepare_job
 from lancemill.manifest import Job
 from lancemill.plan.explain import Facts, to_json, to_text
@@ -30,11 +31,19 @@ class Preview:
         return to_json(self.plan, self.facts)
 
 
-def preview(job: Job, *, listing: bool = True) -> Preview:
-    """Plan a job; with `listing` the source is listed too, for counts and bytes."""
+def preview(job: Job, *, listing: bool = True, after_run: str | None = None) -> Preview:
+    """Plan a job; with `listing` the source is listed too, for counts and bytes; with `after_run`
+    what that run of the dataset tells of this one is added."""
     prepared = prepare_job(job)
-    if not listing:
-        return preview_of(prepared, None)
+    earlier = after(prepared.sink, after_run) if after_run is not None else None
+    shown = _listed(prepared) if listing else preview_of(prepared, None)
+    if earlier is None:
+        return shown
+    told = tuple(earlier.lines(shown.facts.rows))
+    return replace(shown, facts=replace(shown.facts, after=told, after_json=earlier.to_json()))
+
+
+def _listed(prepared: Prepared) -> Preview:
     with tempfile.TemporaryDirectory(prefix="lancemill-plan-") as folder:
         return preview_of(prepared, prepared.source.take_snapshot(folder))
 

@@ -56,7 +56,7 @@ class Request:
     @classmethod
     def of(cls, prepared: Prepared, options: RunOptions) -> Request:
         """ManifestError for an id that cannot be one."""
-        run = _new_id() if options.run is None else _checked(options.run)
+        run = _new_id() if options.run is None else checked_id(options.run)
         sampled = options.sample is not None
         meaning = meaning_of(prepared.pipeline, prepared.plan, None if sampled else options.limit)
         if sampled:
@@ -90,7 +90,7 @@ def _new_id() -> str:
     return uuid.uuid4().hex[:8]
 
 
-def _checked(run: str) -> str:
+def checked_id(run: str) -> str:
     """The id, which names a folder of the ledger; ManifestError for one that cannot."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", run) is None:
         wanted = "expected at most 63 letters, digits, dots, dashes and underscores"

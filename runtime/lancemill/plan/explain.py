@@ -33,7 +33,9 @@ class Facts:
     errors: str = ""
     ignored: Sequence[str] = field(default_factory=tuple)
     """Fields of the manifest that a local run has no use for."""
-    after_run: str = ""
+    after: Sequence[str] = ()
+    """What an earlier run tells of this one, in words."""
+    after_json: Mapping[str, Any] | None = None
 
 
 def row_bytes(schema: pa.Schema) -> int | None:
@@ -87,7 +89,7 @@ def to_text(plan: Plan, facts: Facts) -> str:
     )
     if facts.ignored:
         lines.append(f" not heeded by a local run: {', '.join(facts.ignored)}")
-    lines += [f" {facts.after_run}"] if facts.after_run else []
+    lines += [f" {one}" for one in facts.after]
     return "\n".join(lines)
 
 
@@ -139,6 +141,7 @@ def to_json(plan: Plan, facts: Facts) -> str:
             },
             "rules": list(plan.notes),
             "ignoredLocally": list(facts.ignored),
+            "after": facts.after_json,
         },
         indent=1,
     )
