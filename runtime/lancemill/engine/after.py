@@ -49,10 +49,11 @@ class After:
             return
         took = f"{figures.rows(self.rows)} in {figures.duration(self.seconds)}"
         yield f"after    run {self.run} of {self.pipeline}: {took}, {self._rate()}"
+        width = max(len(stage.name) for stage in self.spent.stages)
         for stage in self.spent.stages:
             if (pace := _pace(stage)) is not None:
                 busy = stage.busy_seconds / stage.worker_seconds
-                yield f"   {stage.name:<14} {busy:4.0%} busy, could do {figures.rate(pace)}"
+                yield f"   {stage.name:<{width}} {busy:4.0%} busy, could do {figures.rate(pace)}"
         if self.spent.diagnosis:
             yield f"   {self.spent.diagnosis}"
         if rows:

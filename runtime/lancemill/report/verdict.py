@@ -64,6 +64,10 @@ class Pool:
         return max(reversed(self.stages), key=lambda stage: stage.busy_seconds)
 
     @property
+    def is_shared(self) -> bool:
+        return sum(stage.busy_seconds > 0 for stage in self.stages) > 1
+
+    @property
     def has_gpus(self) -> bool:
         return any(stage.gpu_seconds > 0 for stage in self.stages)
 
@@ -118,7 +122,8 @@ def _words(first: Pool, second: Pool | None, waits: float | None, more: int | No
     elif waits is not None:
         found = f"{name} is the bottleneck: the GPU waits {waits:.0%} of the time"
     else:
-        found = f"{name} is the bottleneck: busy {share} of the time"
+        are = "its workers are busy" if first.is_shared else "busy"
+        found = f"{name} is the bottleneck: {are} {share} of the time"
     if second is None or second.share <= 0:
         return found
     if more is not None:

@@ -93,7 +93,9 @@ def test_stages_that_share_their_workers_are_busy_together() -> None:
         stage("caption", 0.7),
         stage("jpeg", 0.35, workers=4, pool=COMPUTE),
     )
-    assert told.words == "decode is the bottleneck: busy 95% of the time, next is caption with 70%"
+    assert told.words == (
+        "decode is the bottleneck: its workers are busy 95% of the time, next is caption with 70%"
+    )
 
 
 def test_where_nobody_is_busy_no_stage_is_blamed() -> None:
