@@ -33,7 +33,7 @@ API = "lancemill.dev/v1alpha1"
 NODES = 40
 IDLE_SECONDS = 60
 JOB_SECONDS = 3
-LONGEST = 900.0
+LONGEST = 1800.0
 POLL = 5.0
 
 

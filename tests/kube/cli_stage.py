@@ -6,15 +6,12 @@ serves many tests, in a namespace of its own; each test has its own pipeline.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,18 +21,16 @@ from typer.testing import CliRunner
 from kube.control_plane import ControlPlane
 from kube.credentials import ADMIN
 from kube.fake_dashboard import Request
-from kube.fake_nodes import Ending, FakeNodes, Timing, played_nodes
-from kube.kuberay.controller import Options, running
-from kube.kuberay.rayjob import Settings
+from kube.fake_nodes import Ending, FakeNodes
 from kube.namespaces import fresh_namespace
 from kube.operator_process import operator
+from kube.played import committed, played
 from kube.rest import Rest, resource
 from lancemill.cli.main import app
 
 Object = dict[str, Any]
 
 API = "lancemill.dev/v1alpha1"
-DEADLINE = 120.0
 ROOMY = {"cpu": "1000", "memory": "4Ti"}
 """Clusters of runs that are over stay for a while."""
 LANCEMILL = Path(sys.executable).parent / "lancemill"
@@ -127,80 +122,22 @@ def pipeline(name: str, play: str = "seconds-1", **run: object) -> Object:
     }
 
 
-def until(what: str, holds: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
-        time.sleep(0.1)
-    return found
-
-
 def lines(text: str) -> list[Object]:
     return [json.loads(line) for line in text.splitlines()]
 
 
 @contextmanager
 def stage(plane: ControlPlane, folder: Path) -> Iterator[Stage]:
-    play = Played(plane)
+    heard: list[Request] = []
     with (
         fresh_namespace(plane) as namespace,
-        play as nodes,
+        played(plane, _settled, nodes=[ROOMY], heard=heard.append) as nodes,
         operator(plane, folder, namespaces=(namespace,)),
     ):
-        yield Stage(plane, namespace, nodes, folder, play.heard)
-
-
-class Played:
-    """Nodes and KubeRay, played by a thread with a loop of its own."""
-
-    def __init__(self, plane: ControlPlane) -> None:
-        self.heard: list[Request] = []
-        self._kubeconfig = str(plane.kubeconfig())
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._play()))
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._over: asyncio.Event | None = None
-        self._nodes: FakeNodes | None = None
-
-    def __enter__(self) -> FakeNodes:
-        self._thread.start()
-        assert self._ready.wait(DEADLINE)
-        assert self._nodes is not None, "the play could not begin"
-        return self._nodes
-
-    def __exit__(self, *_: object) -> None:
-        if self._loop is not None and self._over is not None:
-            self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(DEADLINE)
-
-    async def _play(self) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        settings = Settings(poll=0.2, status_check_timeout=300, after_ttl=0)
-        try:
-            async with AsyncExitStack() as stack:
-                self._nodes = await stack.enter_async_context(
-                    played_nodes(
-                        self._kubeconfig,
-                        nodes=[ROOMY],
-                        timing=Timing.fast(),
-                        job_ending=_settled,
-                        heard=self.heard.append,
-                    )
-                )
-                play = running(self._kubeconfig, Options(settings, (), events=True))
-                await stack.enter_async_context(play)
-                self._ready.set()
-                await self._over.wait()
-        finally:
-            self._ready.set()
+        yield Stage(plane, namespace, nodes, folder, heard)
 
 
 def _settled(pod: Object) -> Ending:
-    """A settle probe's pod: what its pipeline's name says came of the run."""
-    container = pod["spec"]["containers"][0]
-    words = [*container.get("command", ()), *container.get("args", ())]
-    run = words[words.index("--run-id") + 1] if "--run-id" in words else ""
+    """What its pipeline's name says came of the run."""
     name = pod["metadata"]["labels"]["lancemill.dev/pipeline"]
-    verdict = "NotCommitted" if name.startswith("not-committed") else "Committed"
-    answer = {"run": run, "verdict": verdict, "rows": 10, "datasetVersion": 3}
-    return Ending(exit=0, message=json.dumps(answer))
+    return committed(pod, "NotCommitted" if name.startswith("not-committed") else "Committed")

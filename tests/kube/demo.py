@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from kube import loops
 from kube.control_plane import ControlPlane, control_plane
 from kube.fake_nodes import CPU_NODE, GPU_NODE, Timing, played_nodes
 from kube.kuberay.controller import Options, running
@@ -30,7 +31,7 @@ SECONDS = 300
 def main() -> int:
     print("starting a control plane, our operator and a stand-in for KubeRay …", flush=True)
     with tempfile.TemporaryDirectory() as folder, control_plane() as plane:
-        return asyncio.run(_demo(plane, Path(folder)))
+        return loops.run(_demo(plane, Path(folder)))
 
 
 async def _demo(plane: ControlPlane, folder: Path) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
+from kube import loops
 from kube.played_job import PlayedJob
 from kube.plays import Director, JobPlay, of_command
 
@@ -231,4 +232,4 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=PORT)
     given = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(given.address, given.port))
+        loops.run(main(given.address, given.port))

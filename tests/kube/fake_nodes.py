@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kube import client as kube
-from kube import pod_status
+from kube import loops, pod_status
 from kube.addresses import PodAddresses, pod_addresses
 from kube.client import ApiError, Client, quietly
 from kube.fake_dashboard import Dashboards, Request
@@ -186,4 +186,4 @@ if __name__ == "__main__":
     parser.add_argument("--kubeconfig", default=None)
     parser.add_argument("--node", action="append", default=[], metavar="cpu=64,memory=256Gi,…")
     parser.add_argument("--fast", action="store_true", help="no delays, one status for each pod")
-    asyncio.run(main(parser.parse_args()))
+    loops.run(main(parser.parse_args()))

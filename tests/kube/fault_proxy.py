@@ -33,6 +33,7 @@ from aiohttp import web
 from kube.calls import Call, parsed_call
 from kube.control_plane import ControlPlane
 from kube.exchange import Exchange, Fault, end_to_end
+from kube.loops import CuttingLoop
 
 When = Callable[[Call], bool]
 
@@ -217,7 +218,7 @@ async def _serving(plane: ControlPlane) -> AsyncIterator[FaultProxy]:
 @contextlib.contextmanager
 def fault_proxy(plane: ControlPlane) -> Iterator[FaultProxy]:
     """A proxy before this control plane, with no rules yet."""
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=CuttingLoop) as runner:
         loop = runner.get_loop()
         serving = _serving(plane)
         proxy = loop.run_until_complete(serving.__aenter__())

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal
 
+from kube import loops
 from kube.kuberay.controller import Options, running
 from kube.kuberay.steps import Settings
 
@@ -60,4 +61,4 @@ async def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     given = parser().parse_args()
     logging.basicConfig(level=logging.DEBUG if given.verbose else logging.INFO)
-    asyncio.run(main(given))
+    loops.run(main(given))

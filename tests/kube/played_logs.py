@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from kube.addresses import PodAddresses
-from kube.cli_stage import API, Object, Stage, pipeline, until
+from kube.cli_stage import API, Object, Stage, pipeline
 from kube.rest import resource
+from kube.waiting import until
 
 
 def played_pod(stage: Stage, name: str, *, head: bool, node: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import select
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from kubernetes_asyncio.client import ApiException, CustomObjectsApi
 
+from kube import loops
 from kube.control_plane import ControlPlane
 from kube.kubectl import Kubectl
 from kube.namespaces import fresh_namespace
@@ -253,7 +253,7 @@ def test_the_operators_client_library_talks_to_it(api: Any, namespace: str) -> N
             assert refusal.value.status == 403
         return len(found["items"])
 
-    assert asyncio.run(scenario()) == 1
+    assert loops.run(scenario()) == 1
 
 
 @pytest.mark.parametrize("helm", ["helm3", "helm4"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import kopf
 import pytest
 
+from kube import loops
 from kube.control_plane import ControlPlane
 from kube.crash.api_faults import api_faults
 from kube.crash.lives import LIVES
@@ -70,7 +70,7 @@ def sample(control_plane: ControlPlane) -> Sample:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(informer, "settings", impatient)
-        return asyncio.run(lead())
+        return loops.run(lead())
 
 
 def impatient() -> kopf.OperatorSettings:

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from kube import client as kube
+from kube import loops
 from kube.client import Client, quietly
 from kube.control_plane import ControlPlane
 from kube.fake_nodes import CPU_NODE, Ending, FakeNodes, Timing, played_nodes
@@ -79,7 +80,7 @@ async def bench(
 
 
 def play(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
+    loops.run(work)
 
 
 def state(status: Object | None, which: str = "state") -> Object:

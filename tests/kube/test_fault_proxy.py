@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
 import json
@@ -20,6 +19,7 @@ import aiohttp
 import pytest
 from kubernetes_asyncio.client import CustomObjectsApi
 
+from kube import loops
 from kube.calls import Call
 from kube.control_plane import ControlPlane
 from kube.fault_proxy import FaultProxy, fault_proxy
@@ -180,7 +180,7 @@ def test_without_rules_the_operators_client_library_sees_no_difference(
             found: dict[str, Any] = await objects.get_namespaced_custom_object(*place, "photos")
             return found
 
-    assert asyncio.run(scenario()) == direct.get(datasets(namespace, "photos"))
+    assert loops.run(scenario()) == direct.get(datasets(namespace, "photos"))
 
 
 def test_every_write_is_recorded_in_its_order_with_what_came_of_it(
@@ -233,7 +233,7 @@ def test_a_429_tells_when_to_come_again(
         ):
             return answer.headers["Retry-After"]
 
-    assert asyncio.run(scenario()) == "7"
+    assert loops.run(scenario()) == "7"
 
 
 def test_a_504_may_come_although_the_write_was_done(

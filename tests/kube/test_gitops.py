@@ -5,12 +5,9 @@ The operator runs with the rights that the chart gives it, and with no others.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +20,11 @@ from helm.rights import operator_account
 from kube.binaries import Missing
 from kube.conftest import missing
 from kube.control_plane import ControlPlane
-from kube.fake_nodes import CPU_NODE, Ending, Timing, played_nodes
+from kube.fake_nodes import Ending
 from kube.kubectl import Kubectl
-from kube.kuberay.controller import Options, running
-from kube.kuberay.rayjob import Settings
 from kube.namespaces import fresh_namespace
 from kube.operator_process import OperatorProcess, operator
+from kube.played import played
 from kube.rest import Object, resource
 from lancemill_operator.names import CANCEL_RUN
 
@@ -113,34 +109,6 @@ def answer(pod: Object) -> Ending:
     return Ending(message=json.dumps({**known, "tags": {"first": 1}, "schema": []}))
 
 
-@contextmanager
-def played(plane: ControlPlane) -> Iterator[None]:
-    """Nodes and KubeRay, played in a thread of their own."""
-    options = Options(Settings(poll=0.2, status_check_timeout=300, after_ttl=0), (), events=False)
-    loop, ready, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-
-    async def play() -> None:
-        kubeconfig = str(plane.kubeconfig())
-        async with AsyncExitStack() as stack:
-            nodes = played_nodes(
-                kubeconfig, nodes=[CPU_NODE], timing=Timing.fast(), job_ending=answer
-            )
-            await stack.enter_async_context(nodes)
-            await stack.enter_async_context(running(kubeconfig, options))
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(play()))
-    thread.start()
-    try:
-        assert ready.wait(SECONDS)
-        yield
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(SECONDS)
-        loop.close()
-
-
 @pytest.fixture(scope="module")
 def lived(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
@@ -151,7 +119,7 @@ def lived(
     except Missing as problem:
         missing(problem)
     with (
-        played(control_plane),
+        played(control_plane, answer),
         fresh_namespace(control_plane, "system") as system,
         fresh_namespace(control_plane, "lives") as namespace,
         operator_account(control_plane, helm, system, [namespace]) as user,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kube import loops
 from kube.conformance.operators import Real
 from kube.control_plane import ControlPlane
 from kube.plays import ANNOTATION
@@ -107,7 +107,7 @@ def test_a_given_operator_runs_with_our_name_server_until_it_is_stopped(tmp_path
         [log] = tmp_path.glob("operator-*.log")
         return log.read_text()
 
-    assert "nameserver 198.18.0.9" in asyncio.run(work())
+    assert "nameserver 198.18.0.9" in loops.run(work())
     deadline = time.monotonic() + DEADLINE
     while Path(f"/proc/{pid.read_text().strip()}").exists():
         assert time.monotonic() < deadline, "the operator outlives its end"

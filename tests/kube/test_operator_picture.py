@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
+from kube import loops
 from kube.control_plane import ControlPlane
 from kube.fault_proxy import FaultProxy, fault_proxy
 from kube.faults import refuse
@@ -112,7 +113,7 @@ def test_a_listing_makes_up_for_what_a_watch_has_missed(
             assert await here.resync.once() == 0
             assert await here.queued() == {"kept", "new"}, "all are looked at each time"
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_of_foreign_kinds_only_our_own_objects_are_listed(
@@ -127,7 +128,7 @@ def test_of_foreign_kinds_only_our_own_objects_are_listed(
             await here.resync.once()
             assert here.store.places(JOB) == {(namespace, "ours")}
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_long_list_is_read_in_pages(
@@ -142,7 +143,7 @@ def test_a_long_list_is_read_in_pages(
             assert [one["metadata"]["name"] for one in found] == list("abcde")
             assert {one["kind"] for one in found} == {"MultimodalPipeline"}
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_listing_that_fails_takes_nothing_away(
@@ -159,7 +160,7 @@ def test_a_listing_that_fails_takes_nothing_away(
             assert here.store.places(PIPELINE) == {(namespace, "kept")}
 
     with fault_proxy(control_plane) as proxy:
-        asyncio.run(play(proxy))
+        loops.run(play(proxy))
 
 
 def test_who_may_not_is_told_so(control_plane: ControlPlane, namespace: str) -> None:
@@ -168,7 +169,7 @@ def test_who_may_not_is_told_so(control_plane: ControlPlane, namespace: str) -> 
             with pytest.raises(Forbidden, match="nodes is forbidden"):
                 await here.api.list(NODE, None)
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_silent_watch_is_dead_if_the_api_server_answers(
@@ -182,7 +183,7 @@ def test_a_silent_watch_is_dead_if_the_api_server_answers(
                 assert "has been silent for" in await dog.run()
             assert dog.problem
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_silent_watch_is_left_alone_while_the_api_server_is_away(
@@ -197,7 +198,7 @@ def test_a_silent_watch_is_left_alone_while_the_api_server_is_away(
                 await asyncio.wait_for(dog.run(), 2)
             assert dog.problem == ""
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_who_is_stuck_is_dead_too(control_plane: ControlPlane, namespace: str) -> None:
@@ -207,7 +208,7 @@ def test_who_is_stuck_is_dead_too(control_plane: ControlPlane, namespace: str) -
             async with asyncio.timeout(60):
                 assert await dog.run() == "stuck"
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_what_we_write_is_told_to_those_whom_it_concerns() -> None:
@@ -233,4 +234,4 @@ def test_what_we_write_is_told_to_those_whom_it_concerns() -> None:
         assert picture.queue.depth == 0, "not the dataset itself"
         picture.queue.close()
 
-    asyncio.run(play())
+    loops.run(play())

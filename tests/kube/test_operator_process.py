@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kube.control_plane import ControlPlane
-from kube.fake_nodes import CPU_NODE, Ending, Timing, played_nodes
 from kube.fault_proxy import fault_proxy
 from kube.faults import break_stream
-from kube.kuberay.controller import Options, running
-from kube.kuberay.rayjob import Settings
 from kube.operator_process import operator
+from kube.played import committed, played
 from kube.rest import Rest, resource
+from kube.waiting import DEADLINE, until
 from lancemill_operator.kinds import DATASET, JOB, PIPELINE, RAY_JOB
 
 Object = dict[str, Any]
-DEADLINE = 120.0
 API = "lancemill.dev/v1alpha1"
 PIPELINE_BODY: Object = {
     "apiVersion": API,
@@ -39,14 +33,6 @@ SUSPENDED = {**PIPELINE_BODY, "spec": {**PIPELINE_BODY["spec"], "run": {"suspend
 
 def pipelines(namespace: str, name: str = "") -> str:
     return resource(API, "multimodalpipelines", namespace, name or None)
-
-
-def until(what: str, holds: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
-        time.sleep(0.1)
-    return found
 
 
 def phase(rest: Rest, namespace: str, name: str = "cats") -> str:
@@ -119,7 +105,7 @@ def test_a_pipeline_becomes_a_rayjob_and_its_end_is_told(
     play = {"test.lancemill.dev/play": "seconds=2,lingers=60"}
     rest.merge(resource("v1", "namespaces", None, namespace), {"metadata": {"annotations": play}})
 
-    def life() -> None:
+    with played(control_plane, committed):
         defaults = {"progress_seconds": 1}
         with operator(
             control_plane, tmp_path, namespaces=(namespace,), defaults=defaults
@@ -143,8 +129,6 @@ def test_a_pipeline_becomes_a_rayjob_and_its_end_is_told(
                 lambda: not process.total("lancemill_runs_total", namespace=namespace),
             )
 
-    asyncio.run(played(control_plane, life))
-
 
 @pytest.mark.usefixtures("controllers", "kuberay_crds")
 def test_a_pipeline_waits_for_its_dataset_and_its_commit_is_seen_there(
@@ -154,35 +138,35 @@ def test_a_pipeline_waits_for_its_dataset_and_its_commit_is_seen_there(
     sink = {"lance": {"dataset": "lake"}}
     datasets = resource(API, "lancedatasets", namespace)
 
-    def life() -> None:
-        with operator(control_plane, tmp_path, namespaces=(namespace,)):
-            rest.create(
-                pipelines(namespace),
-                {**PIPELINE_BODY, "spec": {**PIPELINE_BODY["spec"], "sink": sink}},
-            )
-            until(
-                "it waits for the dataset",
-                lambda: "lake" in condition(rest, namespace, "Reconciling").get("message", ""),
-            )
-            rest.create(
-                datasets,
-                {
-                    "apiVersion": API,
-                    "kind": "LanceDataset",
-                    "metadata": {"name": "lake"},
-                    "spec": {"uri": "s3://lake/cats.lance"},
-                },
-            )
-            until("succeeded", lambda: phase(rest, namespace) == "Succeeded")
-            jobs = resource("batch/v1", "jobs", namespace)
-            made = {one["metadata"]["uid"] for one in rest.get(jobs)["items"]}
-            until(
-                "the dataset was looked at again after the commit",
-                lambda: (rest.get(f"{datasets}/lake")["status"].get("probeToken") or "") == "1/3",
-            )
-            assert len(made) >= 2
-
-    asyncio.run(played(control_plane, life))
+    with (
+        played(control_plane, committed),
+        operator(control_plane, tmp_path, namespaces=(namespace,)),
+    ):
+        rest.create(
+            pipelines(namespace),
+            {**PIPELINE_BODY, "spec": {**PIPELINE_BODY["spec"], "sink": sink}},
+        )
+        until(
+            "it waits for the dataset",
+            lambda: "lake" in condition(rest, namespace, "Reconciling").get("message", ""),
+        )
+        rest.create(
+            datasets,
+            {
+                "apiVersion": API,
+                "kind": "LanceDataset",
+                "metadata": {"name": "lake"},
+                "spec": {"uri": "s3://lake/cats.lance"},
+            },
+        )
+        until("succeeded", lambda: phase(rest, namespace) == "Succeeded")
+        jobs = resource("batch/v1", "jobs", namespace)
+        made = {one["metadata"]["uid"] for one in rest.get(jobs)["items"]}
+        until(
+            "the dataset was looked at again after the commit",
+            lambda: (rest.get(f"{datasets}/lake")["status"].get("probeToken") or "") == "1/3",
+        )
+        assert len(made) >= 2
 
 
 @pytest.mark.usefixtures("controllers", "kuberay_crds")
@@ -191,18 +175,18 @@ def test_killed_and_started_again_it_goes_on_where_it_was(
 ) -> None:
     rest = control_plane.rest()
 
-    def life() -> None:
-        with operator(control_plane, tmp_path, namespaces=(namespace,)) as process:
-            rest.create(pipelines(namespace), PIPELINE_BODY)
-            jobs = resource("ray.io/v1", "rayjobs", namespace)
-            until("a RayJob was made", lambda: rest.get(jobs)["items"])
-            process.restart()
-            until("succeeded", lambda: phase(rest, namespace) == "Succeeded")
-            assert len(rest.get(jobs)["items"]) == 1
-            last = rest.get(pipelines(namespace, "cats"))["status"]["lastRun"]
-            assert (last["result"], last["attempts"]) == ("Succeeded", 1)
-
-    asyncio.run(played(control_plane, life))
+    with (
+        played(control_plane, committed),
+        operator(control_plane, tmp_path, namespaces=(namespace,)) as process,
+    ):
+        rest.create(pipelines(namespace), PIPELINE_BODY)
+        jobs = resource("ray.io/v1", "rayjobs", namespace)
+        until("a RayJob was made", lambda: rest.get(jobs)["items"])
+        process.restart()
+        until("succeeded", lambda: phase(rest, namespace) == "Succeeded")
+        assert len(rest.get(jobs)["items"]) == 1
+        last = rest.get(pipelines(namespace, "cats"))["status"]["lastRun"]
+        assert (last["result"], last["attempts"]) == ("Succeeded", 1)
 
 
 NARROW = [
@@ -309,27 +293,3 @@ def test_an_operator_that_loses_its_lease_ends(
 
 def events(lines: list[Object]) -> list[str]:
     return [str(line.get("event")) for line in lines]
-
-
-async def played(plane: ControlPlane, life: Callable[[], None]) -> None:
-    """`life` in a thread, while nodes and KubeRay are played."""
-    kubeconfig = str(plane.kubeconfig())
-    options = Options(Settings(poll=0.2, status_check_timeout=300, after_ttl=0), (), events=True)
-    async with AsyncExitStack() as stack:
-        nodes = played_nodes(
-            kubeconfig, nodes=[CPU_NODE], timing=Timing.fast(), job_ending=_settled
-        )
-        await stack.enter_async_context(nodes)
-        await stack.enter_async_context(running(kubeconfig, options))
-        await asyncio.to_thread(life)
-
-
-def _settled(pod: Object) -> Ending:
-    """A probe's pod that finds the run committed, or the dataset well."""
-    container = pod["spec"]["containers"][0]
-    words = [*container.get("command", ()), *container.get("args", ())]
-    answer: Object = {"ok": True, "exists": True, "version": 3, "rows": 10}
-    if "--run-id" in words:
-        run = words[words.index("--run-id") + 1]
-        answer = {"run": run, "verdict": "Committed", "rows": 10, "datasetVersion": 3}
-    return Ending(exit=0, message=json.dumps(answer))

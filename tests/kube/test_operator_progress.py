@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kube import loops
 from kube.addresses import PodAddresses
 from kube.control_plane import ControlPlane
 from kube.rest import resource
@@ -89,7 +90,7 @@ def test_a_head_is_reached_through_the_api_server(
             await server.wait_closed()
 
     try:
-        asyncio.run(play())
+        loops.run(play())
     finally:
         addresses.give_back(address)
 
@@ -105,4 +106,4 @@ def test_a_head_that_is_not_there_is_unreachable(
         finally:
             await api.close()
 
-    asyncio.run(play())
+    loops.run(play())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
+from kube import loops
 from kube.control_plane import ControlPlane
 from kube.fault_proxy import FaultProxy, fault_proxy
 from kube.faults import refuse
@@ -177,7 +177,7 @@ def test_the_status_is_written_before_anything_is_done(
                 await table.reconcile()
             assert (await table.live())["status"]["phase"] == "Starting"
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_what_we_wrote_is_known_before_the_watch_tells_of_it(
@@ -194,7 +194,7 @@ def test_what_we_wrote_is_known_before_the_watch_tells_of_it(
             await table.reconcile()
             assert table.all_calls() - before == 1, "only the test's own GET"
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_status_onto_what_has_changed_is_refused_and_nothing_is_done(
@@ -215,7 +215,7 @@ def test_a_status_onto_what_has_changed_is_refused_and_nothing_is_done(
             await table.reconcile()
             assert await table.api.exists(CONFIG_MAP, namespace, "made")
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_picture_that_lags_behind_makes_nothing(
@@ -242,7 +242,7 @@ def test_a_picture_that_lags_behind_makes_nothing(
             assert await table.reconcile() is None
             assert not await table.api.exists(CONFIG_MAP, namespace, "late")
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_where_nothing_changes_nothing_is_called(
@@ -255,7 +255,7 @@ def test_where_nothing_changes_nothing_is_called(
             assert await table.reconcile() == timedelta(seconds=7)
             assert table.all_calls() == before
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_what_is_made_twice_is_there_once_and_what_others_made_is_left_alone(
@@ -272,7 +272,7 @@ def test_what_is_made_twice_is_there_once_and_what_others_made_is_left_alone(
             with pytest.raises(NameTaken, match="ConfigMap theirs exists and is not of cats"):
                 await table.reconcile()
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_of_what_is_deleted_the_uid_must_be_right(
@@ -289,7 +289,7 @@ def test_of_what_is_deleted_the_uid_must_be_right(
             await table.reconcile()
             assert not await table.api.exists(CONFIG_MAP, namespace, "made")
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_conflict_does_not_pass_for_the_end_of_what_is_to_be_deleted(
@@ -306,7 +306,7 @@ def test_a_conflict_does_not_pass_for_the_end_of_what_is_to_be_deleted(
             assert not await table.api.exists(CONFIG_MAP, namespace, "made")
 
     with fault_proxy(control_plane) as proxy:
-        asyncio.run(play(proxy))
+        loops.run(play(proxy))
 
 
 def test_before_a_status_forgets_something_it_is_removed(
@@ -327,7 +327,7 @@ def test_before_a_status_forgets_something_it_is_removed(
             assert not await table.api.exists(CONFIG_MAP, namespace, "made")
             assert (await table.live())["status"]["phase"] == "Done"
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_an_event_is_told_once_for_each_token(control_plane: ControlPlane, namespace: str) -> None:
@@ -345,7 +345,7 @@ def test_an_event_is_told_once_for_each_token(control_plane: ControlPlane, names
                 "lancemill.dev/lancemill-operator"
             }
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_what_is_applied_belongs_to_our_manager(
@@ -364,7 +364,7 @@ def test_what_is_applied_belongs_to_our_manager(
                 sub = "status" if kind is PIPELINE else None
                 assert ("lancemill-operator", "Apply", sub) in managers
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_secrets_are_looked_for_and_never_read(control_plane: ControlPlane, namespace: str) -> None:
@@ -386,7 +386,7 @@ def test_secrets_are_looked_for_and_never_read(control_plane: ControlPlane, name
             await table.reconcile()
             assert table.calls("get", "Secret") == looked, "that it exists is remembered"
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_of_a_secret_the_api_server_sends_metadata_only(
@@ -413,7 +413,7 @@ def test_of_a_secret_the_api_server_sends_metadata_only(
         assert [one["kind"] for one in api.answers] == ["PartialObjectMetadata"]
         assert "data" not in api.answers[0]
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_a_decision_that_is_never_content_is_an_error_and_no_loop(
@@ -425,7 +425,7 @@ def test_a_decision_that_is_never_content_is_an_error_and_no_loop(
             with pytest.raises(NeverContent, match="pods"):
                 await table.reconcile()
 
-    asyncio.run(play())
+    loops.run(play())
 
 
 def test_ends_of_runs_are_counted_once_when_they_are_written(
@@ -439,4 +439,4 @@ def test_ends_of_runs_are_counted_once_when_they_are_written(
             await table.reconcile()
             assert table.metrics.ends() == {(namespace, "cats"): {"Succeeded": 1}}
 
-    asyncio.run(play())
+    loops.run(play())

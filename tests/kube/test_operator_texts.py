@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
+from kube import loops
 from kube.control_plane import ControlPlane
 from kube.rest import resource
 from lancemill_api.status import DatasetStatus, Handled, PipelineStatus
@@ -38,7 +38,7 @@ def test_a_status_holds_any_text(control_plane: ControlPlane, namespace: str) ->
         finally:
             await api.close()
 
-    asyncio.run(write())
+    loops.run(write())
     (found,) = control_plane.rest().get(f"{path}/odd")["status"]["conditions"]
     assert found["message"] == ODD
 
@@ -70,4 +70,4 @@ def test_a_mapping_whose_last_entry_goes_is_taken_out(
         finally:
             await api.close()
 
-    asyncio.run(write())
+    loops.run(write())

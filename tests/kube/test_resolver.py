@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kube import loops
 from kube.resolver import question, reply, resolver
 
 HEAD = "198.18.3.4"
@@ -66,4 +67,4 @@ def test_a_program_with_this_name_server_finds_a_head(tmp_path: Path) -> None:
             output, _ = await process.communicate()
             return output.decode()
 
-    assert HEAD in asyncio.run(work())
+    assert HEAD in loops.run(work())

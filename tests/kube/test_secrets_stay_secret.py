@@ -6,27 +6,24 @@ itself, which are not said again. Whoever may read a Secret, or the driver's own
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
 
 from kube import played_job
 from kube.control_plane import ControlPlane
-from kube.fake_nodes import CPU_NODE, Ending, Timing, played_nodes
+from kube.fake_nodes import Ending
 from kube.kubectl import Kubectl
-from kube.kuberay.controller import Options, running
-from kube.kuberay.rayjob import Settings
 from kube.namespaces import fresh_namespace
 from kube.operator_process import OperatorProcess, operator
+from kube.played import played
 from kube.probe_answers import DATASET
 from kube.rest import Object, resource
 from lancemill_operator import names
@@ -180,7 +177,7 @@ def lived(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("operator")
     with (
         pytest.MonkeyPatch.context() as patch,
-        played(control_plane, canaries),
+        played(control_plane, partial(_said, canaries=canaries)),
         fresh_namespace(control_plane, "canaries") as namespace,
         operator(control_plane, folder, namespaces=(namespace,), log_level="debug") as process,
     ):
@@ -242,37 +239,6 @@ def test_every_secret_was_referred_to_by_a_pod(lived: Lived) -> None:
     """Else their absence would mean nothing."""
     text = json.dumps([lived.all_of("ray.io/v1", "rayjobs"), lived.all_of("batch/v1", "jobs")])
     assert [name for name in SECRETS if f'"{name}"' not in text] == []
-
-
-@contextmanager
-def played(plane: ControlPlane, canaries: Canaries) -> Iterator[None]:
-    """Nodes and KubeRay, played in a thread of their own; drivers that talk carelessly."""
-    options = Options(Settings(poll=0.2, status_check_timeout=300, after_ttl=0), (), events=True)
-    loop, ready, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-
-    def answer(pod: Object) -> Ending:
-        return _said(pod, canaries)
-
-    async def play() -> None:
-        kubeconfig = str(plane.kubeconfig())
-        async with AsyncExitStack() as stack:
-            nodes = played_nodes(
-                kubeconfig, nodes=[CPU_NODE], timing=Timing.fast(), job_ending=answer
-            )
-            await stack.enter_async_context(nodes)
-            await stack.enter_async_context(running(kubeconfig, options))
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(play()))
-    thread.start()
-    try:
-        assert ready.wait(SECONDS)
-        yield
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(SECONDS)
-        loop.close()
 
 
 def _said(pod: Object, canaries: Canaries) -> Ending:

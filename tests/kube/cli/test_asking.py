@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kube.cli_stage import Stage, lines, until
+from kube.cli_stage import Stage, lines
+from kube.waiting import until
 
 pytestmark = pytest.mark.usefixtures("controllers", "kuberay_crds")
 

@@ -7,9 +7,10 @@ import base64
 import pytest
 
 from kube.addresses import PodAddresses
-from kube.cli_stage import Cli, Object, Stage, until
+from kube.cli_stage import Cli, Object, Stage
 from kube.played_logs import kubelet, played_pod
 from kube.rest import resource
+from kube.waiting import until
 
 pytestmark = pytest.mark.usefixtures("controllers", "kuberay_crds")
 

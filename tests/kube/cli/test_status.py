@@ -7,9 +7,10 @@ import signal
 
 import pytest
 
-from kube.cli_stage import DEADLINE, Cli, Stage, lines, pipeline, until
+from kube.cli_stage import Cli, Stage, lines, pipeline
 from kube.fault_proxy import fault_proxy
 from kube.faults import break_stream, refuse
+from kube.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.usefixtures("controllers", "kuberay_crds")
 

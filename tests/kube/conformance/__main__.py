@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
+from kube import loops
 from kube.binaries import kuberay_data
 from kube.conformance.play import compare
 from kube.conformance.scenario import scenarios
@@ -22,7 +22,7 @@ def main() -> int:
         return 2
     with control_plane() as plane:
         wanted = scenarios().only(tuple(given.only))
-        report = asyncio.run(compare(str(plane.kubeconfig()), data / "traces", wanted))
+        report = loops.run(compare(str(plane.kubeconfig()), data / "traces", wanted))
     print("\n".join(report.lines))
     return 1 if any(report.differences.values()) else 0
 

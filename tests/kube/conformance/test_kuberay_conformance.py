@@ -5,10 +5,9 @@ The scenarios are played side by side, once; each has a test of its own, to be s
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
+from kube import loops
 from kube.binaries import kuberay_data
 from kube.conformance.play import Report, compare
 from kube.conformance.scenario import scenarios
@@ -27,7 +26,7 @@ def report(request: pytest.FixtureRequest) -> Report:
         pytest.skip("NOT RUN: KubeRay's recordings are not here: name their folder by KUBERAY_DATA")
     plane: ControlPlane = request.getfixturevalue("control_plane")
     request.getfixturevalue("operator_name")
-    return asyncio.run(compare(str(plane.kubeconfig()), data / "traces", ALL))
+    return loops.run(compare(str(plane.kubeconfig()), data / "traces", ALL))
 
 
 @pytest.mark.kube

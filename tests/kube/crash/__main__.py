@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from kube import loops
 from kube.binaries import Missing, find_binaries
 from kube.control_plane import ControlPlane, control_plane
 from kube.crash.api_faults import api_faults
@@ -27,7 +27,7 @@ PARTS = ("deaths", "pictures", "faults")
 def main() -> int:
     given = _parser().parse_args()
     try:
-        with control_plane(find_binaries()) as plane, asyncio.Runner() as runner:
+        with control_plane(find_binaries()) as plane, loops.runner() as runner:
             if not plane.serves("ray.io/v1"):
                 raise Missing("KubeRay's CRDs are not here: name their folder by KUBERAY_DATA")
             return runner.run(_led(plane, given))
