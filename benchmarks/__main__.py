@@ -7,10 +7,12 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.goals import GOALS, Goal
 from benchmarks.printout import tables
 from benchmarks.runner import Failure, Run, as_json, prepare, run_group
 from benchmarks.suite import GROUPS, Group
@@ -20,26 +22,26 @@ QUICK = 200
 PACKAGES = ("lancemill", "pylance", "pyarrow", "daft", "ray", "pillow", "simplejpeg", "lmdb")
 
 
-def arguments() -> argparse.Namespace:
+def arguments(groups: Sequence[Group], description: str | None) -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help=f"one round of {QUICK} pictures")
     parser.add_argument(
         "--only",
         action="append",
         metavar="NAME",
-        help="a group, a case, or group/case: " + ", ".join(group.name for group in GROUPS),
+        help="a group, a case, or group/case: " + ", ".join(group.name for group in groups),
     )
     return parser.parse_args()
 
 
-def chosen(only: list[str] | None) -> list[Group]:
+def chosen(groups: Sequence[Group], only: list[str] | None) -> list[Group]:
     """The groups, reduced to the cases that were asked for."""
     from dataclasses import replace
 
     if not only:
-        return list(GROUPS)
+        return list(groups)
     kept = [
         replace(
             group,
@@ -49,7 +51,7 @@ def chosen(only: list[str] | None) -> list[Group]:
                 if {group.name, case.name, f"{group.name}/{case.name}"} & set(only)
             ),
         )
-        for group in GROUPS
+        for group in groups
     ]
     found = [group for group in kept if group.cases]
     if not found:
@@ -73,13 +75,17 @@ def save(runs: list[Run], failures: list[Failure]) -> Path:
     return path
 
 
-def main() -> int:
+def main(
+    groups: Sequence[Group] = GROUPS,
+    goals: Sequence[Goal] = GOALS,
+    description: str | None = __doc__,
+) -> int:
     """Run what was asked for, tell it, keep it."""
-    given = arguments()
+    given = arguments(groups, description)
     prepare()
     runs: list[Run] = []
     failures: list[Failure] = []
-    for group in chosen(given.only):
+    for group in chosen(groups, given.only):
         count = min(QUICK, group.count) if given.quick else group.count
         for outcome in run_group(group, count, 1 if given.quick else given.rounds):
             if isinstance(outcome, Run):
@@ -89,7 +95,7 @@ def main() -> int:
                 failures.append(outcome)
                 told = f"failed: {outcome.message}"
             print(f"{outcome.group}/{outcome.case} #{outcome.round + 1}: {told}", flush=True)
-    print("\n".join(tables(runs, failures)))
+    print("\n".join(tables(runs, failures, groups, goals)))
     if given.quick:
         print(f"\nwith {QUICK} pictures start-up decides everything: no goal can be judged by this")
     print(f"\nevery figure: {save(runs, failures).relative_to(Path.cwd())}")

@@ -43,7 +43,7 @@ class Goal:
         return found <= self.wanted if self.at_most else found >= self.wanted
 
 
-def _times(group: str, *peers: str) -> Callable[[Medians], float]:
+def times(group: str, *peers: str) -> Callable[[Medians], float]:
     """Lancemill's rate over that of the fastest of `peers`."""
     return lambda m: m[group, "lancemill"].rate / max(m[group, peer].rate for peer in peers)
 
@@ -66,11 +66,11 @@ def _growth(m: Medians) -> float:
 
 
 GOALS = (
-    Goal("Daft, tuned", 3.0, _times("lance", "daft-tuned", "daft-default")),
+    Goal("Daft, tuned", 3.0, times("lance", "daft-tuned", "daft-default")),
     Goal(
         "Ray Data (read_images, or a map with Pillow)",
         3.0,
-        _times("lance", "ray-images", "ray-pillow"),
+        times("lance", "ray-images", "ray-pillow"),
     ),
     Goal(
         "of the JPEG entropy-decode limit",
@@ -93,6 +93,6 @@ GOALS = (
         _less_time("tensors-single"),
         "%",
     ),
-    Goal("Daft over HTTP", 2.5, _times("http", "daft-tuned", "daft-default")),
+    Goal("Daft over HTTP", 2.5, times("http", "daft-tuned", "daft-default")),
     Goal("more memory for ten times the pictures", 10, _growth, "%", at_most=True),
 )

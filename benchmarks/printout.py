@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
-from benchmarks.goals import GOALS, Figures, Medians
+from benchmarks.goals import GOALS, Figures, Goal, Medians
 from benchmarks.runner import Failure, Run
-from benchmarks.suite import GROUPS
+from benchmarks.suite import GROUPS, Group
 
 
 def medians(runs: Iterable[Run]) -> dict[tuple[str, str], Figures]:
@@ -28,14 +28,19 @@ def medians(runs: Iterable[Run]) -> dict[tuple[str, str], Figures]:
     }
 
 
-def tables(runs: Sequence[Run], failures: Sequence[Failure]) -> Iterator[str]:
+def tables(
+    runs: Sequence[Run],
+    failures: Sequence[Failure],
+    groups: Sequence[Group] = GROUPS,
+    goals: Sequence[Goal] = GOALS,
+) -> Iterator[str]:
     """Lines: a table for each group, then the goals, then what failed."""
     found = medians(runs)
-    for group in GROUPS:
+    for group in groups:
         some = [run for run in runs if run.group == group.name]
         if some:
             yield from _group(group.title, some, found)
-    yield from _goals(found)
+    yield from _goals(found, goals)
     for failure in failures:
         yield f"FAILED {failure.group}/{failure.case} in round {failure.round}: {failure.message}"
 
@@ -66,9 +71,9 @@ def _row(name: str, runs: Sequence[Run], found: Medians) -> str:
     )
 
 
-def _goals(found: Medians) -> Iterator[str]:
+def _goals(found: Medians, goals: Sequence[Goal]) -> Iterator[str]:
     yield "\ngoals (Lancemill against …)"
-    for goal in GOALS:
+    for goal in goals:
         sign = "≤" if goal.at_most else "≥"
         wanted = f"{sign} {goal.wanted:g}{goal.unit}"
         try:

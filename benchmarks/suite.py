@@ -18,6 +18,8 @@ class Case:
     """False: makes no dataset that could be verified."""
     times: int = 1
     """The corpus so many times over."""
+    scored: bool = True
+    """False: has no device, also where its group has one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,13 @@ def prepare(given: Namespace) -> case.Job:
     from daft import DataType, col
     from daft.functions import decode_image, download, resize
 
-    daft.set_runner_native()
+    if given.ray:
+        import ray
+
+        ray.init(num_cpus=case.cores(), include_dashboard=False, log_to_driver=False)
+        daft.set_runner_ray()
+    else:
+        daft.set_runner_native()
 
     @daft.cls(max_concurrency=1, use_process=False)
     class Model:
@@ -57,4 +63,5 @@ if __name__ == "__main__":
     arguments.add_argument("--batch", type=int, default=0, help="into_batches; 0: not called")
     arguments.add_argument("--connections", type=int, default=32, help="of the download")
     arguments.add_argument("--urls", type=Path, help="file of urls to fetch")
+    arguments.add_argument("--ray", action="store_true", help="on Ray (a local one)")
     case.main(prepare, arguments)

@@ -1,7 +1,7 @@
 """Lancemill, by its own command line: plan, listing, ledger, run and commit are all in the clock.
 
 Only what a peer's start-up holds too is before it: the import of Lance, of the codecs and of the
-product's own modules.
+product's own modules, and Ray's start where it runs on Ray. Its workers start within the clock.
 """
 
 from __future__ import annotations
@@ -29,11 +29,16 @@ def prepare(given: Namespace) -> case.Job:
     for module in ("lancemill.engine.session", "lancemill.manifest", "lancemill_api.manifest"):
         import_module(module)
 
+    if given.engine == "ray":
+        start_ray(gpus=1 if given.manifest else 0)
+
     uri = case.dataset(given.out.resolve())
     overrides = [f"spec.sink.lance.uri={uri}", *source(given)]
-    manifest = "http" if given.urls else "device" if given.device else "decode"
+    usual = "http" if given.urls else "device" if given.device else "decode"
+    manifest = given.manifest or usual
     sets = [word for one in overrides for word in ("--set", one)]
     sys.argv = ["lancemill", "run", str(MANIFESTS / f"{manifest}.yaml"), *sets, "--json"]
+    sys.argv += ["--engine", "ray"] if given.engine == "ray" else []
 
     def job() -> int:
         # The last line of standard output is the case's own.
@@ -46,6 +51,19 @@ def prepare(given: Namespace) -> case.Job:
         return int(lance.dataset(uri).count_rows())
 
     return job
+
+
+def start_ray(gpus: int) -> None:
+    """As the engine would start it by itself, with what every peer on Ray gets."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=case.cores(),
+        num_gpus=gpus,
+        include_dashboard=False,
+        log_to_driver=False,
+    )
 
 
 def source(given: Namespace) -> list[str]:
@@ -62,4 +80,6 @@ def source(given: Namespace) -> list[str]:
 if __name__ == "__main__":
     arguments = case.parser(__doc__)
     arguments.add_argument("--urls", type=Path, help="file of urls to fetch")
+    arguments.add_argument("--engine", choices=["local", "ray"], default="local")
+    arguments.add_argument("--manifest", help="another one of `manifests/`, with a group of GPUs")
     case.main(prepare, arguments)

@@ -1,0 +1,1 @@
+"""Lancemill on Ray beside its peers on Ray; see benchmarks/README.md."""
