@@ -31,7 +31,9 @@ class StageCounters:
     ) -> None:
         self.name = name
         self.pool = ""
-        """Stages of one pool share their workers."""
+        """Which workers do it, where there are several kinds of them."""
+        self.lane = ""
+        """Stages of one lane of one pool share their workers' time."""
         self.queue_capacity = queue_capacity
         self.queue_depth = 0
         """Set by whoever puts or takes; a plain store, the newest wins."""
@@ -49,7 +51,7 @@ class StageCounters:
         self._worker_seconds = self._gpu_seconds = self._gpu_busy = 0.0
         self._gpu_owed = self._busy_held = 0.0
         self._held_at = clock()
-        self._over = False
+        self._over = self._elsewhere = False
 
     @property
     def workers(self) -> int:
@@ -84,7 +86,8 @@ class StageCounters:
         """Account for what was held until now; to be called with the lock."""
         passed = 0.0 if self._over else max(0.0, now - self._held_at)
         workers, held = max(1, self._workers), passed * self._gpus
-        self._worker_seconds += passed * workers
+        if not self._elsewhere:
+            self._worker_seconds += passed * workers
         self._gpu_seconds += held
         self._held_at = now
         busy = self._busy + self._working * now - self._began
@@ -110,10 +113,15 @@ class StageCounters:
         blocked_seconds: float = 0.0,
         bytes_in: int = 0,
         bytes_out: int = 0,
+        worker_seconds: float = 0.0,
     ) -> None:
-        """Add what one batch came to."""
+        """Add what one batch came to; `worker_seconds` where workers elsewhere tell that: then the
+        time for which this process knows of them is not counted beside it."""
         now = self._clock()
         with self._lock:
+            if worker_seconds and not self._elsewhere:
+                self._elsewhere, self._worker_seconds = True, 0.0
+            self._worker_seconds += worker_seconds
             self._rows_in += rows_in
             self._rows_out += rows_out
             self._faults += faults
@@ -174,6 +182,7 @@ class StageCounters:
                 workers=self._workers,
                 worker_seconds=self._worker_seconds,
                 pool=self.pool,
+                lane=self.lane,
                 gpus=self._gpus,
                 gpu_seconds=self._gpu_seconds,
                 gpu_busy_seconds=self._gpu_busy,

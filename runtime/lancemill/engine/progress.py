@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 COMPUTE, DEVICE = "compute", "gpu"
-"""Pools of stages of one process: its threads that compute, and its GPU."""
+"""Lanes of several stages of one process: its threads that compute, and its GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,10 @@ class StageTotals:
     worker_seconds: float = 0.0
     """Time for which it had workers, summed over them; 0 where only `workers` is known."""
     pool: str = ""
-    """Stages of one pool share their workers: they are busy together. Empty: its own."""
+    """Which workers do it, where there are several kinds of them (worker groups of a cluster)."""
+    lane: str = ""
+    """Stages of one lane of one pool share their workers' time: they are busy together. Empty: a
+    lane of its own."""
     gpus: float = 0.0
     """GPUs that its pool holds now."""
     gpu_seconds: float = 0.0
@@ -164,7 +167,7 @@ def gpu_time_by_stage(stages: Iterable[StageTotals]) -> dict[str, tuple[float, f
     pools: dict[str, list[StageTotals]] = {}
     for one in stages:
         if one.gpu_seconds > 0:
-            pools.setdefault(one.pool or f"\0{one.name}", []).append(one)
+            pools.setdefault(one.pool or one.lane or f"\0{one.name}", []).append(one)
     found = {}
     for members in pools.values():
         held = max(one.gpu_seconds for one in members)

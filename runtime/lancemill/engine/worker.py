@@ -196,9 +196,9 @@ class Worker:
         for task in tasks:
             task.counters.workers = workers
             if pool is self._cpu:
-                task.counters.pool = COMPUTE
+                task.counters.lane = COMPUTE
             elif task.counters.gpus:
-                task.counters.pool = DEVICE
+                task.counters.lane = DEVICE
         first.counters.queue_capacity = window
         if bound.batch_rows is not None:
             chunks = regroup(chunks, bound.batch_rows)

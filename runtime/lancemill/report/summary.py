@@ -220,6 +220,7 @@ def _stage_json(stage: StageTotals) -> dict[str, Any]:
         "workers": stage.workers,
         "workerSeconds": round(stage.worker_seconds, 3),
         "pool": stage.pool or None,
+        "lane": stage.lane or None,
         "gpuSeconds": round(stage.gpu_seconds, 3),
     }
 

@@ -1,9 +1,9 @@
 """What holds a run up, in a sentence: from the measured time of its stages, or not at all.
 
-Stages of one pool share their workers, so it is pools that are busy; the pool that is busiest sets
-the pace, and the stage that takes most of its time is named. What more workers would bring is
-told as far as it follows from what was measured: the pool's work spread over more workers, up to
-the pace of whoever is busiest then.
+Stages of one lane share their workers' time, so it is lanes that are busy; the lane that is busiest
+sets the pace, and the stage that takes most of its time is named. What more workers of its pool
+would bring is told as far as it follows from what was measured: the lane's work spread over more
+workers, up to the pace of whichever other pool is busiest then.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from itertools import groupby
 from lancemill.engine.progress import COMPUTE, StageTotals, gpu_time
 
 BUSY = 0.5
-"""A pool that works less than this share of its time holds up nobody."""
+"""A lane that works less than this share of its time holds up nobody."""
 LEAST = 0.001
-"""A pool that works less has no measured pace."""
+"""A lane that works less has no measured pace."""
 MOST = 10
 """So many times the workers and more are not counted out: nobody would believe the number."""
 
@@ -38,14 +38,20 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
-    """Stages that share their workers."""
+class Lane:
+    """Stages that share their workers' time."""
 
     stages: tuple[StageTotals, ...]
 
     @property
-    def name(self) -> str:
+    def pool(self) -> str:
+        """Whose workers do it."""
         return self.stages[0].pool
+
+    @property
+    def computes(self) -> bool:
+        """Whether it is what the cores of one machine do."""
+        return not self.pool and self.stages[0].lane == COMPUTE
 
     @property
     def workers(self) -> int:
@@ -75,23 +81,25 @@ class Pool:
 def diagnose(stages: Sequence[StageTotals]) -> Diagnosis | None:
     """What holds up a run with these totals (or differences of totals); None where no time was
     measured."""
-    pools = pools_of(stages)
     order = {stage.name: at for at, stage in enumerate(stages)}
-    ranked = sorted(pools, key=lambda pool: (pool.share, order[pool.busiest.name]))
+    ranked = sorted(lanes_of(stages), key=lambda lane: (lane.share, order[lane.busiest.name]))
     if not ranked or ranked[-1].share <= 0:
         return None
     first, others = ranked[-1], ranked[:-1]
+    # Who gets more workers of a pool gets more of all its lanes.
+    apart = [lane for lane in others if not first.pool or lane.pool != first.pool]
     waits = _gpu_waits(stages)
-    more = _more(first, others[-1], waits) if others else None
-    words = _words(first, others[-1] if others else None, waits, more)
+    more = _more(first, apart[-1], waits) if apart else None
+    second = apart[-1] if more is not None else others[-1] if others else None
+    words = _words(first, second, waits, more)
     return Diagnosis(first.busiest.name, first.share, words, waits, more)
 
 
-def pools_of(stages: Sequence[StageTotals]) -> list[Pool]:
-    """The stages by the workers that they share; a stage without a pool is one by itself."""
-    keyed = sorted(((one.pool or f"\0{at}", at) for at, one in enumerate(stages)))
-    groups = groupby(keyed, key=lambda pair: pair[0])
-    return [Pool(tuple(stages[at] for _, at in members)) for _, members in groups]
+def lanes_of(stages: Sequence[StageTotals]) -> list[Lane]:
+    """The stages by the workers whose time they share; one without a lane is a lane by itself."""
+    keyed = sorted((one.pool, one.lane or f"\0{at}", at) for at, one in enumerate(stages))
+    groups = groupby(keyed, key=lambda key: key[:2])
+    return [Lane(tuple(stages[at] for *_, at in members)) for _, members in groups]
 
 
 def _gpu_waits(stages: Sequence[StageTotals]) -> float | None:
@@ -99,17 +107,17 @@ def _gpu_waits(stages: Sequence[StageTotals]) -> float | None:
     return idle / held if held > 0 else None
 
 
-def _more(first: Pool, second: Pool, waits: float | None) -> int | None:
+def _more(first: Lane, second: Lane, waits: float | None) -> int | None:
     """Workers after which the second is as busy as the first."""
     # On one machine all stages share the cores: what more of them bring the others is not known.
-    told = first.name and (first.name != COMPUTE or waits is not None)
+    told = first.pool or (first.computes and waits is not None)
     if not told or first.share < BUSY or second.share < LEAST:
         return None
     needed = math.ceil(first.workers * first.share / second.share - 1e-9)
     return needed - first.workers or None
 
 
-def _words(first: Pool, second: Pool | None, waits: float | None, more: int | None) -> str:
+def _words(first: Lane, second: Lane | None, waits: float | None, more: int | None) -> str:
     name, share = first.busiest.name, f"{first.share:.0%}"
     if first.share < BUSY:
         idle = f", and the GPU waits {waits:.0%} of it" if waits is not None else ""
@@ -131,7 +139,7 @@ def _words(first: Pool, second: Pool | None, waits: float | None, more: int | No
     return f"{found}, next is {second.busiest.name} with {second.share:.0%}"
 
 
-def _advice(first: Pool, second: Pool, more: int, waits: float | None) -> str:
+def _advice(first: Lane, second: Lane, more: int, waits: float | None) -> str:
     if more >= (MOST - 1) * first.workers:
         return f"even {MOST} times the {_unit(first)}s would not balance it"
     plural = "" if more == 1 else "s"
@@ -140,9 +148,7 @@ def _advice(first: Pool, second: Pool, more: int, waits: float | None) -> str:
     return f"{more} more {_unit(first)}{plural} would balance it{with_}"
 
 
-def _unit(pool: Pool) -> str:
-    if pool.name == COMPUTE:
+def _unit(lane: Lane) -> str:
+    if lane.computes:
         return "CPU core"
-    if pool.has_gpus:
-        return "GPU worker"
-    return "CPU worker" if pool.name == "cpu" else f"{pool.name} worker"
+    return "GPU worker" if lane.has_gpus else "CPU worker"

@@ -132,3 +132,15 @@ def test_stages_that_share_a_gpu_hold_it_once() -> None:
     ]
     assert gpu_time(both) == (10, 3)
     assert gpu_time_by_stage(both) == {"embed": (10, 3)}
+
+
+def test_workers_elsewhere_tell_for_how_long_they_were_there() -> None:
+    time = Time()
+    counters = StageCounters("decode", clock=time)
+    counters.workers = 3
+    time.now += 100
+    counters.add(busy_seconds=40.0, worker_seconds=50.0)
+    time.now += 100
+    counters.add(busy_seconds=40.0, worker_seconds=50.0)
+    told = counters.totals()
+    assert (told.busy_seconds, told.worker_seconds, told.workers) == (80, 100, 3)

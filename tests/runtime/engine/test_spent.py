@@ -20,6 +20,7 @@ EMBED = StageTotals(
     workers=2,
     worker_seconds=20.0,
     pool="gpu",
+    lane="gpu",
     gpus=1.0,
     gpu_seconds=10.0,
     gpu_busy_seconds=3.0,

@@ -10,13 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lancemill.engine.progress import COMPUTE, StageTotals
-from lancemill.report.verdict import BUSY, MOST, Diagnosis, diagnose, pools_of
+from lancemill.report.verdict import BUSY, MOST, Diagnosis, diagnose, lanes_of
 
 SECONDS = 100.0
 
 
 def stage(
-    name: str, share: float, workers: int = 1, pool: str = "", gpus: float = 0.0
+    name: str,
+    share: float,
+    workers: int = 1,
+    pool: str = "",
+    gpus: float = 0.0,
+    lane: str = "",
 ) -> StageTotals:
     """A stage that worked this share of a hundred seconds."""
     there = SECONDS * workers
@@ -26,6 +31,7 @@ def stage(
         workers=workers,
         worker_seconds=there,
         pool=pool,
+        lane=lane,
         gpus=gpus,
         gpu_seconds=gpus * SECONDS,
         gpu_busy_seconds=gpus * SECONDS * share,
@@ -80,7 +86,7 @@ def test_a_factor_that_nobody_would_believe_is_not_counted_out() -> None:
 def test_on_one_machine_without_a_gpu_no_number_of_cores_is_promised() -> None:
     told = found(
         stage("fetch", 0.17, workers=8),
-        stage("decode", 0.99, workers=4, pool=COMPUTE),
+        stage("decode", 0.99, workers=4, lane=COMPUTE),
         stage("sink", 0.29),
     )
     assert told.words == "decode is the bottleneck: busy 99% of the time, next is sink with 29%"
@@ -89,12 +95,24 @@ def test_on_one_machine_without_a_gpu_no_number_of_cores_is_promised() -> None:
 
 def test_stages_that_share_their_workers_are_busy_together() -> None:
     told = found(
-        stage("decode", 0.6, workers=4, pool=COMPUTE),
+        stage("decode", 0.6, workers=4, lane=COMPUTE),
         stage("caption", 0.7),
-        stage("jpeg", 0.35, workers=4, pool=COMPUTE),
+        stage("jpeg", 0.35, workers=4, lane=COMPUTE),
     )
     assert told.words == (
         "decode is the bottleneck: its workers are busy 95% of the time, next is caption with 70%"
+    )
+
+
+def test_more_workers_of_a_pool_do_all_that_the_pool_does() -> None:
+    told = found(
+        stage("fetch", 0.9, workers=16, pool="cpu"),
+        stage("decode", 0.99, workers=8, pool="cpu", lane=COMPUTE),
+        stage("embed", 0.33, pool="gpu", gpus=1),
+    )
+    assert told.words == (
+        "decode is the bottleneck: the GPU waits 67% of the time; "
+        "16 more CPU workers would balance it"
     )
 
 
@@ -119,13 +137,16 @@ def test_nothing_is_told_where_nothing_was_measured(stages: list[StageTotals]) -
 
 shares = st.floats(0, 1, allow_nan=False)
 runs = st.lists(
-    st.tuples(shares, st.integers(1, 64), st.sampled_from(["", "cpu", "gpu", COMPUTE])),
+    st.tuples(
+        *(shares, st.integers(1, 64), st.sampled_from(["", "cpu", "gpu"])),
+        st.sampled_from(["", COMPUTE]),
+    ),
     min_size=1,
     max_size=6,
 ).map(
     lambda drawn: [
-        stage(f"s{at}", share, workers, pool, gpus=workers if pool == "gpu" else 0)
-        for at, (share, workers, pool) in enumerate(drawn)
+        stage(f"s{at}", share, workers, pool, workers if pool == "gpu" else 0, lane)
+        for at, (share, workers, pool, lane) in enumerate(drawn)
     ]
 )
 
@@ -147,10 +168,10 @@ def test_whatever_was_measured_shares_are_shares_and_the_stage_is_one_of_them(
 
 
 @given(runs)
-def test_no_pool_is_busier_than_the_one_that_is_named(stages: list[StageTotals]) -> None:
+def test_no_lane_is_busier_than_the_one_that_is_named(stages: list[StageTotals]) -> None:
     told = diagnose(stages)
     if told is not None:
-        assert max(pool.share for pool in pools_of(stages)) == told.share
+        assert max(lane.share for lane in lanes_of(stages)) == told.share
 
 
 @given(runs)
@@ -160,9 +181,12 @@ def test_with_the_workers_that_are_told_it_is_balanced_and_with_one_less_it_is_n
     told = diagnose(stages)
     if told is None or told.more is None:
         return
-    pools = pools_of(stages)
-    (first,) = [pool for pool in pools if any(one.name == told.stage for one in pool.stages)]
-    second = max(pool.share for pool in pools if pool is not first)
+    lanes = lanes_of(stages)
+    (first,) = [lane for lane in lanes if any(one.name == told.stage for one in lane.stages)]
+    apart = [lane for lane in lanes if lane is not first]
+    if first.pool:
+        apart = [lane for lane in apart if lane.pool != first.pool]
+    second = max(lane.share for lane in apart)
 
     def spread(more: int) -> float:
         return first.share * first.workers / (first.workers + more)

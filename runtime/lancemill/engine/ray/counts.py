@@ -72,7 +72,9 @@ def _add_stage(meter: Meter, before: StageTotals, now: StageTotals) -> None:
         blocked_seconds=now.blocked_seconds - before.blocked_seconds,
         bytes_in=now.bytes_in - before.bytes_in,
         bytes_out=now.bytes_out - before.bytes_out,
+        worker_seconds=now.worker_seconds - before.worker_seconds,
     )
+    meter.stage(now.name).lane = now.lane
     for reason, rows in now.faults_by_reason.items():
         new = rows - before.faults_by_reason.get(reason, 0)
         if new:
