@@ -45,7 +45,7 @@ class StageCounters:
         self._busy = self._wait_in = self._blocked = 0.0
         self._working = 0
         self._began = 0.0
-        self._batches = 0
+        self._batches = self._calls_elsewhere = 0
         self._reasons: Counter[str] = Counter()
         self._workers, self._gpus = workers, 0.0
         self._worker_seconds = self._gpu_seconds = self._gpu_busy = 0.0
@@ -114,14 +114,19 @@ class StageCounters:
         bytes_in: int = 0,
         bytes_out: int = 0,
         worker_seconds: float = 0.0,
+        calls: int = 0,
     ) -> None:
-        """Add what one batch came to; `worker_seconds` where workers elsewhere tell that: then the
-        time for which this process knows of them is not counted beside it."""
+        """Add what one batch came to.
+
+        `worker_seconds` and `calls` (that go on there: more, or fewer) where workers elsewhere tell
+        them: then the time for which this process knows of workers is not counted beside theirs.
+        """
         now = self._clock()
         with self._lock:
             if worker_seconds and not self._elsewhere:
                 self._elsewhere, self._worker_seconds = True, 0.0
             self._worker_seconds += worker_seconds
+            self._calls_elsewhere += calls
             self._rows_in += rows_in
             self._rows_out += rows_out
             self._faults += faults
@@ -187,8 +192,9 @@ class StageCounters:
                 gpu_seconds=self._gpu_seconds,
                 gpu_busy_seconds=self._gpu_busy,
                 batches=self._batches,
-                calls=self._working,
-                calls_seconds=calls_seconds,
+                calls=self._working + self._calls_elsewhere,
+                # Of those elsewhere it is known that none has ended since rows last moved.
+                calls_seconds=calls_seconds + self._calls_elsewhere * (now - self.moved_at),
                 faults_by_reason=dict(self._reasons),
             )
 

@@ -144,3 +144,13 @@ def test_workers_elsewhere_tell_for_how_long_they_were_there() -> None:
     counters.add(busy_seconds=40.0, worker_seconds=50.0)
     told = counters.totals()
     assert (told.busy_seconds, told.worker_seconds, told.workers) == (80, 100, 3)
+
+
+def test_calls_elsewhere_go_on_at_least_since_rows_last_moved() -> None:
+    time = Time()
+    counters = StageCounters("caption", clock=time)
+    counters.add(rows_in=4, calls=2)
+    time.now += 30
+    assert (counters.totals().calls, counters.totals().calls_seconds) == (2, 60)
+    counters.add(calls=-2)
+    assert (counters.totals().calls, counters.totals().calls_seconds) == (0, 0)

@@ -57,6 +57,7 @@ def take_back(meter: Meter, counted: Counts) -> None:
             faults=-one.faults,
             bytes_in=-one.bytes_in,
             bytes_out=-one.bytes_out,
+            calls=-one.calls,
         )
         for reason, rows in one.faults_by_reason.items():
             meter.set_aside(reason, -rows, stage=name)
@@ -73,6 +74,7 @@ def _add_stage(meter: Meter, before: StageTotals, now: StageTotals) -> None:
         bytes_in=now.bytes_in - before.bytes_in,
         bytes_out=now.bytes_out - before.bytes_out,
         worker_seconds=now.worker_seconds - before.worker_seconds,
+        calls=now.calls - before.calls,
     )
     meter.stage(now.name).lane = now.lane
     for reason, rows in now.faults_by_reason.items():
