@@ -44,6 +44,7 @@ from lancemill_operator.settings import Settings
 from support.material import pictures
 
 RAY = Path(__file__).parent / "ray-2.60.prom"
+AUTOSCALER = Path(__file__).parent / "ray-2.60-autoscaler.prom"
 NAMESPACE = "lake"
 PRICES = Prices(cpu_hour=0.0316, gpu_hour=2.5, currency="EUR")
 
@@ -304,13 +305,14 @@ def scene(folder: Path, operator_pod: dict[str, Any], copies: int = 1) -> Iterat
         operator = OperatorMetrics()
         stack.callback(operator.close)
         ray = stack.enter_context(told_at(lambda: RAY.read_text(encoding="utf-8")))
+        scaler = stack.enter_context(told_at(lambda: AUTOSCALER.read_text(encoding="utf-8")))
         nothing = stack.enter_context(told_at(str))
         gpu = stack.enter_context(told_at(GpuStage().text))
         http = stack.enter_context(told_at(operator.text))
         pods = [Pod(operator_pod, {"http": http})]
         for pipeline, door in (("thumbnails", driver.address), ("embeddings", gpu)):
             head, *workers = run_pods(pipeline)
-            of_ray = {"metrics": ray, "as-metrics": nothing, "dash-metrics": nothing}
+            of_ray = {"metrics": ray, "as-metrics": scaler, "dash-metrics": nothing}
             pods.append(Pod(head, {"lancemill": door, **of_ray}))
             pods += [Pod(worker, {"metrics": ray}) for worker in workers]
         yield Scene(pods, driver, operator)
