@@ -48,7 +48,7 @@ class Account:
         own = _cpu_seconds() - self._cpu_began
         if meter is None:
             return Spent(own)
-        return Spent.of(own + meter.cpu_elsewhere, meter.totals())
+        return Spent.of(own + meter.cpu_elsewhere, meter.totals(), meter.flowed_seconds)
 
     @property
     def spent(self) -> Spent:

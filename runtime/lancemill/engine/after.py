@@ -35,8 +35,8 @@ class After:
 
     @property
     def seconds(self) -> float:
-        """Time in which they flowed: for so long it had its one reader."""
-        return self.spent.stages[0].worker_seconds if self.spent.stages else 0.0
+        """Time in which they flowed."""
+        return self.spent.seconds
 
     @property
     def rows_per_second(self) -> float:
@@ -51,8 +51,8 @@ class After:
         yield f"after    run {self.run} of {self.pipeline}: {took}, {self._rate()}"
         width = max(len(stage.name) for stage in self.spent.stages)
         for stage in self.spent.stages:
-            if (pace := _pace(stage)) is not None:
-                busy = stage.busy_seconds / stage.worker_seconds
+            if (pace := self._pace(stage)) is not None:
+                busy = min(1.0, stage.busy_seconds / stage.worker_seconds)
                 yield f"   {stage.name:<{width}} {busy:4.0%} busy, could do {figures.rate(pace)}"
         if self.spent.diagnosis:
             yield f"   {self.spent.diagnosis}"
@@ -70,10 +70,21 @@ class After:
             "diagnosis": self.spent.diagnosis or None,
             **self.spent.times(),
             "stages": [
-                {"name": one.name, "busySeconds": one.busy_seconds, "rowsPerSecond": _pace(one)}
+                {
+                    "name": one.name,
+                    "busySeconds": one.busy_seconds,
+                    "rowsPerSecond": self._pace(one),
+                }
                 for one in self.spent.stages
             ],
         }
+
+    def _pace(self, stage: StageTotals) -> float | None:
+        """Rows per second that its workers could take if they always had work."""
+        if stage.busy_seconds <= 0 or not stage.rows_in or stage.worker_seconds <= 0:
+            return None
+        share = min(1.0, stage.busy_seconds / stage.worker_seconds)
+        return per_second(stage.rows_in, self.seconds * share)
 
     def _rate(self) -> str:
         return figures.rate(self.rows_per_second)
@@ -91,10 +102,3 @@ def after(sink: Sink, run: str) -> After:
             remedy="give one that `lancemill runs` calls committed",
         )
     return After(run, record["pipeline"], Spent.from_json(outcome))
-
-
-def _pace(stage: StageTotals) -> float | None:
-    """Rows per second that its workers could take if they always had work."""
-    if stage.busy_seconds <= 0 or not stage.rows_in or stage.worker_seconds <= 0:
-        return None
-    return stage.rows_in / stage.busy_seconds * max(1, stage.workers)

@@ -33,12 +33,14 @@ class Spent:
     gpu_idle: float = 0.0
     """Held, and no stage worked."""
     stages: tuple[StageTotals, ...] = ()
+    seconds: float = 0.0
+    """For how long the rows of those stages flowed, by the clock."""
 
     @classmethod
-    def of(cls, cpu: float, stages: Iterable[StageTotals]) -> Spent:
+    def of(cls, cpu: float, stages: Iterable[StageTotals], seconds: float = 0.0) -> Spent:
         """What one attempt has spent."""
         stages = tuple(stages)
-        return cls(cpu, *gpu_time(stages), stages)
+        return cls(cpu, *gpu_time(stages), stages, seconds)
 
     @property
     def diagnosis(self) -> str:
@@ -54,6 +56,7 @@ class Spent:
             sum(one.gpu for one in every),
             sum(one.gpu_idle for one in every),
             self.stages,
+            self.seconds,
         )
 
     def times(self) -> dict[str, float]:
@@ -67,7 +70,7 @@ class Spent:
     def to_json(self) -> dict[str, Any]:
         """For the ledger."""
         stages = [{name: asdict(one)[name] for name in _KEPT} for one in self.stages]
-        return {**self.times(), "stages": stages}
+        return {**self.times(), "stages": stages, "flowSeconds": round(self.seconds, 3)}
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Spent:
@@ -77,7 +80,7 @@ class Spent:
             for one in said.get("stages", ())
         )
         cpu, gpu, idle = (float(said.get(name, 0.0)) for name in cls().times())
-        return cls(cpu, gpu, idle, stages)
+        return cls(cpu, gpu, idle, stages, float(said.get("flowSeconds", 0.0)))
 
 
 def spent_before(ledger: Ledger, attempt: int) -> list[Spent]:

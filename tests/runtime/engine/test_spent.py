@@ -28,7 +28,7 @@ EMBED = StageTotals(
 
 
 def test_what_the_ledger_keeps_is_what_it_gives_back() -> None:
-    spent = Spent.of(1.5, [EMBED])
+    spent = Spent.of(1.5, [EMBED], 40.0)
     assert Spent.from_json(json.loads(json.dumps(spent.to_json()))) == spent
     assert spent.times() == {"cpuSeconds": 1.5, "gpuSeconds": 10.0, "gpuIdleSeconds": 7.0}
 
