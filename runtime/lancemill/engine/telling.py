@@ -12,8 +12,10 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+from lancemill import figures
 from lancemill.engine.exposition import exposition
 from lancemill.engine.outcome import Outcome
+from lancemill.engine.progress import Progress
 
 if TYPE_CHECKING:
     from lancemill.engine.run import RunInProgress
@@ -53,7 +55,7 @@ class Telling:
         told: dict[str, Any] = {
             "run": self.run,
             "attempt": self.attempt,
-            "progress": meter.sample().to_json() if meter is not None else None,
+            "progress": _told(meter.sample()) if meter is not None else None,
             "outcome": json.loads(outcome.to_text(LARGEST)) if outcome is not None else None,
         }
         text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
@@ -69,6 +71,12 @@ class Telling:
         if meter is None:
             return exposition(common, (), None).encode()
         return exposition(common, meter.totals(), meter.sample()).encode()
+
+
+def _told(progress: Progress) -> dict[str, Any]:
+    """As `status.progress`, with what `kubectl get` shows: a status is written when that changes."""
+    done = figures.rows(progress.rows_done) if progress.percent is None else None
+    return {"text": done or f"{int(progress.percent or 0)}%", **progress.to_json()}
 
 
 def _namespace() -> str:

@@ -172,6 +172,7 @@ def test_the_operator_reads_progress_then_the_outcome_and_the_driver_goes(
             *("source", "fetch", "decode", "gate", "sink")
         ]
         assert (said.progress.rows_total, said.progress.rows_done) == (PICTURES, 0)
+        assert said.progress.text == "0%", "the operator writes a status when this changes"
         assert operator.counted_once(attempt=1) == ["senseless"], "it speaks for attempt 2 alone"
         assert metrics(port)["gate"] == 0
         gate.touch()
@@ -181,7 +182,8 @@ def test_the_operator_reads_progress_then_the_outcome_and_the_driver_goes(
         assert process.poll() is None, "its outcome has not been read yet"
         said = operator.hears(has_outcome)
         assert process.wait(SOON) == 0
-    assert said.progress is not None and said.progress.rows_done == PICTURES
+    assert said.progress is not None
+    assert (said.progress.rows_done, said.progress.text) == (PICTURES, "100%")
     assert isinstance(said.outcome, Outcome)
     assert (said.outcome.verdict, said.outcome.rows) == (Verdict.COMMITTED, PICTURES)
     assert said.outcome.dataset_version == last["datasetVersion"]
