@@ -26,7 +26,10 @@ PACKAGES = (
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 BASE_NAME = "python:3.11-slim-bookworm"
 """What Dockerfiles name, and what debootstrap's minimal system with Python 3.11 stands for."""
-BASE_ENV = {"PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+BASE_ENV = {
+    "PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+}
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
 
@@ -75,7 +78,7 @@ def _updated(command: list[str], folder: str) -> bool:
 
 
 def base(name: str) -> Built:
-    """The image that Dockerfiles begin with; another one than that cannot be had without a registry."""
+    """The image that Dockerfiles begin with; without a registry there is no other."""
     if name.partition("@")[0] != BASE_NAME:
         raise Unavailable(f"FROM {name}: only {BASE_NAME} can be stood in for here")
     key = _key((RELEASE, *BASE_PACKAGES))

@@ -76,7 +76,8 @@ def inside(command: list[str]) -> int:
 
 def _ended(command: list[str], environment: dict[str, str]) -> int:
     process = subprocess.Popen(command, env=environment)
-    with _passing_on(process.terminate):
+    # unshare itself does not hear SIGTERM; when it is killed the kernel ends all that is inside.
+    with _at_sigterm(process.kill):
         while True:
             try:
                 return process.wait()
@@ -85,8 +86,8 @@ def _ended(command: list[str], environment: dict[str, str]) -> int:
 
 
 @contextlib.contextmanager
-def _passing_on(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM ends what was started, and then this process in its own way."""
+def _at_sigterm(stop: Callable[[], None]) -> Iterator[None]:
+    """It ends what was started, and then this process in its own way: cleaning up."""
     before = signal.signal(signal.SIGTERM, lambda *_: stop())
     try:
         yield

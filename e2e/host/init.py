@@ -15,7 +15,7 @@ import sys
 def main(command: list[str]) -> int:
     # Ctrl-C reaches the command by itself; it decides what comes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    child = subprocess.Popen(command, preexec_fn=_hears_interrupts)  # noqa: PLW1509 - no threads
+    child = subprocess.Popen(command, preexec_fn=_hears_interrupts)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child.pid, signal.SIGTERM))
     while True:
         pid, status = os.wait()

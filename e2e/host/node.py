@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.host import configuration as settings
+from e2e.host import debian
+from e2e.host.store import CONTAINERD_ROOT
 from kube import flags
 from kube.binaries import crd_layers, find_binaries
 from kube.control_plane import ControlPlane, _seeding
@@ -22,10 +25,6 @@ from kube.credentials import ADMIN, identities, write_signing_keys, write_token_
 from kube.processes import Ended, Program
 from kube.rest import Rest, resource
 from kube.seed import seed_folder
-
-from e2e.host import configuration as settings
-from e2e.host import debian
-from e2e.host.store import CONTAINERD_ROOT
 
 START_SECONDS = 180
 USERS = {
@@ -112,9 +111,7 @@ def _start(plane: ControlPlane, place: Place) -> None:
     plane.run("kube-apiserver", *settings.api_server(plane.folder, ETCD_CLIENTS))
     plane.wait_until_ready()
     admin = plane.kubeconfig()
-    plane.run(
-        "kube-controller-manager", *settings.controller_manager(plane.folder, admin)
-    )
+    plane.run("kube-controller-manager", *settings.controller_manager(plane.folder, admin))
     plane.run("kube-scheduler", *flags.scheduler(plane.folder, admin))
     _wait(plane, "containerd", lambda: Path("/run/containerd.sock").exists())
     kubelet = _program(plane, environment, Path(plane.binaries.path("kubelet")))

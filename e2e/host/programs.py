@@ -9,8 +9,9 @@ import hashlib
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from e2e.cache import CACHE, ROOT, Unavailable, kept
 
@@ -19,8 +20,7 @@ PROGRAMS = ("coredns", "pause")
 
 # e2e/tools runs before any environment exists, and therefore as scripts beside each other.
 sys.path.append(str(ROOT / "e2e" / "tools"))
-if not TYPE_CHECKING:
-    import assets
+assets: Any = import_module("assets")
 
 
 def programs() -> Path:
@@ -33,7 +33,7 @@ def programs() -> Path:
     return kept(folder, "CoreDNS and pause, built from source", lambda fresh: _built(found, fresh))
 
 
-def _built(found: "assets.Go", folder: Path) -> None:
+def _built(found: Any, folder: Path) -> None:
     with assets.alone(), assets.go_caches() as caches:
         program = found.program or assets.go_from_pypi(caches)
         environment = {

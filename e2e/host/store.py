@@ -17,13 +17,12 @@ from pathlib import Path
 
 from e2e.cache import CACHE, Unavailable, say
 from e2e.host import debian
-from e2e.host.configuration import PAUSE
 from e2e.image import archive
 from e2e.image.build import Built
 
 CONTAINERD_ROOT = CACHE / "containerd"
 IMPORTED = CACHE / "imported.json"
-"""Which image, by the key of its build, each name stands for in the store."""
+"""Which image, by its identity, each name stands for in the store."""
 START_SECONDS = 60
 
 
@@ -38,12 +37,12 @@ def pause(programs: Path) -> Built:
 def fill(images: Mapping[str, Built], packages: Path) -> None:
     """After this the store holds `images`, by name, and nothing of an earlier run's containers."""
     known = json.loads(IMPORTED.read_text()) if IMPORTED.is_file() else {}
-    fresh = {name: image for name, image in images.items() if known.get(name) != image.key}
+    fresh = {name: image for name, image in images.items() if known.get(name) != image.identity}
     with _containerd(packages) as ctr:
         forget_containers(ctr)
         for name, image in fresh.items():
             _import(ctr, name, image)
-            known[name] = image.key
+            known[name] = image.identity
             IMPORTED.write_text(json.dumps(known, indent=1))
 
 

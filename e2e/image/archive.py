@@ -74,7 +74,10 @@ def _layer(
     size = content.stat().st_size
     descriptor = {"mediaType": f"{OCI}.layer.v1.tar", "digest": f"sha256:{digest}", "size": size}
     if descriptor["digest"] not in known:
-        archive.add(content, f"blobs/sha256/{digest}")
+        entry = tarfile.TarInfo(f"blobs/sha256/{digest}")
+        entry.size = size
+        with content.open("rb") as packed:
+            archive.addfile(entry, packed)
     content.unlink()
     noted.write_text(json.dumps(descriptor))
     return descriptor
@@ -82,9 +85,8 @@ def _layer(
 
 def _packed(layer: Path, target: Path) -> str:
     """The layer as a tar file; its SHA-256."""
-    packing = ["tar", "--sort=name", "--mtime=@0", "--numeric-owner", "--format=pax"]
-    # Times of access and change would be in the headers.
-    packing += ["--pax-option=delete=atime,delete=ctime"]
+    # The other format has headers of its own, with times and the process's number in them.
+    packing = ["tar", "--sort=name", "--mtime=@0", "--numeric-owner", "--format=gnu"]
     subprocess.run([*packing, "-C", str(layer), "-cf", str(target), "."], check=True)
     with target.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -60,6 +60,13 @@ class Built:
     command: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
 
+    @property
+    def identity(self) -> str:
+        """Equal for images that are equal; `key` knows of files only."""
+        settings = [dict(self.env), dict(self.labels), self.user, self.folder]
+        whole = [self.key, *settings, self.command, self.entrypoint]
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:20]
+
 
 @dataclass
 class Builder:
@@ -152,7 +159,7 @@ def _made(fresh: Path, make: Callable[[Path], None]) -> None:
 
 
 def _copy_from(origin: Built, sources: list[str], target: str, layer: Path) -> None:
-    """A folder's content as it is seen through all layers; hard links, since layers never change."""
+    """A folder's content as seen through all layers; hard links, since layers never change."""
     into = layer / target.strip("/")
     into.mkdir(parents=True)
     for source in sources:
@@ -180,7 +187,9 @@ def _in_chroot(image: Built, step: Instruction, env: Mapping[str, str], layer: P
     }
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     variables = [f"{name}={value}" for name, value in {"HOME": "/root", **env, **passed}.items()]
-    command = f"mkdir -p {shlex.quote(image.folder)} && cd {shlex.quote(image.folder)} && {step.text}"
+    command = (
+        f"mkdir -p {shlex.quote(image.folder)} && cd {shlex.quote(image.folder)} && {step.text}"
+    )
     words = [*_mounts(step), "--", "env", "-i", *variables, "/bin/sh", "-c", command]
     _command(["unshare", "--mount", "bash", "-ec", _IN_CHROOT, "build", *words], places)
     for unused in (work, merged):
@@ -209,4 +218,6 @@ def _command(command: list[str], variables: Mapping[str, str] | None = None) -> 
     )
     if done.returncode != 0:
         sys.stderr.write(done.stderr)
-        raise Unavailable(f"a build step ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        raise Unavailable(
+            f"a build step ended with {done.returncode}: {done.stderr.strip()[-300:]}"
+        )

@@ -123,6 +123,10 @@ class S3Server:
     access_key: str = "AKIATESTTESTTESTTEST"
     secret_key: str = "secret-of-the-test-server"
 
+    def connect(self) -> None:
+        """Its client, for a server that was started elsewhere."""
+        self.client = _boto_client("s3", self)
+
     def uri(self, key: str = "") -> str:
         return f"s3://{self.bucket}/{key}"
 
