@@ -19,10 +19,10 @@ class Trigger(Model):
 
 
 class Sample(Model):
-    """A trial on part of the source."""
+    """A trial on part of the source, before the run."""
 
     rows: Annotated[int, Field(ge=1, le=2**53)]
-    """Rows to take, from the source's first."""
+    """Rows to take, from all over the source."""
 
 
 class Run(Model):
@@ -74,7 +74,8 @@ class Run(Model):
     history_limit: Annotated[int, Field(ge=0, le=50)] = 5
     """Runs to keep in the status. Default: 5."""
     sample: Sample | None = None
-    """Do part of the source only, without committing it. Default: all of it."""
+    """Do some rows first and throw away what they make: tells what the whole will take
+    (status.progress.estimate), and ends the run early where they do. Default: none."""
     stall_timeout: Duration = "15m"
     """Time without a row in or out of any stage after which an attempt is given up; longer than any
     batch takes, or 0s for never. A local run heeds it where it is given. Default: 15m."""

@@ -74,6 +74,21 @@ class StageProgress(Observed):
     """Workers or actors that do it."""
 
 
+class Estimate(Observed):
+    """What the whole run will take, as its sample has shown."""
+
+    rows: Count = 0
+    """Rows of the source."""
+    seconds: Figure = 0
+    """Time."""
+    bytes_out: Count = 0
+    """Bytes to write."""
+    cpu_seconds: Figure = 0
+    """CPU time."""
+    gpu_seconds: Figure = 0
+    """GPU time held."""
+
+
 class Progress(Observed):
     """How far a run is."""
 
@@ -94,6 +109,8 @@ class Progress(Observed):
     """Seconds to go, where known."""
     last_progress_seconds: Figure | None = None
     """Seconds since a row was last done."""
+    estimate: Estimate | None = None
+    """What the whole will take, where spec.run.sample asked."""
     bottleneck: Bottleneck | None = None
     """The stage that the others wait for."""
     stages: Annotated[tuple[StageProgress, ...], Field(max_length=64)] = ()

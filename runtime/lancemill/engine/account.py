@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,6 +50,11 @@ class Account:
         if meter is None:
             return Spent(own)
         return Spent.of(own + meter.cpu_elsewhere, meter.totals(), meter.flowed_seconds)
+
+    def sampled(self, meter: Meter) -> None:
+        """Workers elsewhere have spent this on the run's sample; what it took here is counted."""
+        elsewhere = Spent.of(meter.cpu_elsewhere, meter.totals())
+        self.earlier.append(replace(elsewhere, stages=()))
 
     @property
     def spent(self) -> Spent:

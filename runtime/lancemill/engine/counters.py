@@ -39,6 +39,7 @@ class StageCounters:
         """Set by whoever puts or takes; a plain store, the newest wins."""
         self.moved_at = clock()
         """When a row last came in or went out."""
+        self.moved_first: float | None = None
         self._clock = clock
         self._lock = threading.Lock()
         self._rows_in = self._rows_out = self._faults = self._bytes_in = self._bytes_out = 0
@@ -138,6 +139,7 @@ class StageCounters:
             self._batches += rows_in > 0
             if rows_in or rows_out:
                 self.moved_at = now
+                self.moved_first = self.moved_first or now
 
     @contextmanager
     def working(self) -> Iterator[Call]:

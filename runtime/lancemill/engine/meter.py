@@ -119,6 +119,14 @@ class Meter:
         return (self._rested_at if self._resting else self._clock()) - self._began
 
     @property
+    def moving_seconds(self) -> float:
+        """From the first row that moved to the last: without starting and loading."""
+        moved = [one for one in self._stages.values() if one.moved_first is not None]
+        if not moved:
+            return 0.0
+        return max(one.moved_at for one in moved) - min(one.moved_first or 0.0 for one in moved)
+
+    @property
     def rows_done(self) -> int:
         return self._rows_done
 

@@ -30,6 +30,8 @@ class RunOptions:
     """Only the source's first rows."""
     sample: int | None = None
     """So many rows through everything, on a detached commit; the dataset does not change."""
+    sample_first: int | None = None
+    """So many rows through everything before the run begins, thrown away again."""
     shard_bytes: int | None = None
     """Bytes of the source in a shard: what a run that dies has to do again. None: by its size."""
     manifest: str = ""

@@ -27,10 +27,11 @@ from lancemill.engine.prepare import Prepared
 from lancemill.engine.record import record_of
 from lancemill.engine.request import Request, RunOptions
 from lancemill.engine.result import ShardResult
+from lancemill.engine.sampling import Sampling
 from lancemill.engine.spent import spent_before
 from lancemill.engine.work import Work
 from lancemill.errors import GaveUp, Interrupted, LancemillError, RunConflict, StorageError
-from lancemill.report.summary import RunSummary, SummaryTable, Validation
+from lancemill.report.summary import Estimate, RunSummary, SummaryTable, Validation
 from lancemill.sinks.sink import Committed
 from lancemill.sources.source import Shard, Snapshot
 
@@ -65,6 +66,8 @@ class RunInProgress:
         self.beginning = False
         """True until there are rows to do or a commit to finish: whoever stops it may leave it
         wherever it stands."""
+        self.estimate: Estimate | None = None
+        """What a sample that went first has said of the whole."""
         self._work: Work | None = None
         self._interrupted = False
         self._ending: LancemillError | None = None
@@ -136,6 +139,7 @@ class RunInProgress:
             return self._conclude_earlier(earlier)
         if snapshot.rows == 0:
             return self._nothing_to_do(record)
+        self._sample_first(snapshot)
         shards = list(self.request.shards(snapshot, record["shardBytes"]))
         self._run_shards(snapshot, shards, base)
         outputs = [self.account.results[shard.index].output for shard in shards]
@@ -169,6 +173,26 @@ class RunInProgress:
         self.beginning = False
         self.account.begun = True
         return finish(self.sink, self.ledger, record, begun[1])
+
+    def _sample_first(self, snapshot: Snapshot) -> None:
+        """Not where part of the run is done already, nor where it is no larger than its sample."""
+        rows, account = self.options.sample_first, self.account
+        if rows is None or rows >= snapshot.rows or self.ledger.shards_done():
+            return
+        sampling = Sampling(self.request, snapshot, rows, account.attempt, self.watcher.event)
+        self.beginning = False
+        self._work = sampling.work
+        if self._interrupted:
+            sampling.work.stop()
+        self.estimate = sampling.do(lambda: account.spent_here.cpu)
+        account.sampled(sampling.work.meter)
+        self._interrupted |= self.estimate is None
+        self._stop_if_asked()
+
+    @property
+    def meter(self) -> Meter | None:
+        """Of the rows that flow now: the run's, or before them those of its sample."""
+        return self._work.meter if self._work is not None else self.account.meter
 
     def _run_shards(self, snapshot: Snapshot, shards: Sequence[Shard], base: Any) -> None:
         account = self.account

@@ -34,7 +34,8 @@ def run_job(
     Raises ManifestError and StorageError for what is found before the run begins.
     """
     require(options.engine)
-    run = RunInProgress(_prepared(job, options), replace(options, manifest=job.text), watcher)
+    options = replace(options, manifest=job.text, sample_first=_sample_first(job, options))
+    run = RunInProgress(_prepared(job, options), options, watcher)
     begun(run)
     with interruptible(run) as wake, _guard(run, options, wake):
         try:
@@ -81,4 +82,10 @@ def _guard(run: RunInProgress, options: RunOptions, wake: Callable[[], None]) ->
     stall = (seconds(asked.stall_timeout) or None) if heeded else None
     operations = {step.name: step.operation for step in run.plan.steps}
     limits = Limits(options.deadline_seconds, stall)
-    return Guard(limits, lambda: run.account.meter, operations, give_up)
+    return Guard(limits, lambda: run.meter, operations, give_up)
+
+
+def _sample_first(job: Job, options: RunOptions) -> int | None:
+    """Where somebody else orders the run, its manifest is heeded; here there is `--sample`."""
+    asked = job.pipeline.spec.run.sample
+    return asked.rows if asked is not None and options.epoch and not options.sample else None

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from lancemill import figures
 from lancemill.engine.exposition import exposition
 from lancemill.engine.outcome import Outcome
-from lancemill.engine.progress import Progress
 
 if TYPE_CHECKING:
     from lancemill.engine.run import RunInProgress
@@ -50,12 +49,11 @@ class Telling:
         """The answer to `GET /progress`: {"run", "attempt", "progress", "outcome"}; and whether
         the outcome is in it."""
         self.asked = True
-        meter = self._followed.account.meter if self._followed is not None else None
         outcome = self.outcome
         told: dict[str, Any] = {
             "run": self.run,
             "attempt": self.attempt,
-            "progress": _told(meter.sample()) if meter is not None else None,
+            "progress": None if self._followed is None else _told(self._followed),
             "outcome": json.loads(outcome.to_text(LARGEST)) if outcome is not None else None,
         }
         text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
@@ -73,10 +71,14 @@ class Telling:
         return exposition(common, meter.totals(), meter.sample()).encode()
 
 
-def _told(progress: Progress) -> dict[str, Any]:
-    """As `status.progress`, with what `kubectl get` shows: a status is written when that changes."""
+def _told(run: RunInProgress) -> dict[str, Any] | None:
+    """As `status.progress`, with the text that `kubectl get` shows: its change writes a status."""
+    if run.account.meter is None:
+        return None if run.meter is None else {"text": "sample"}
+    progress = run.account.meter.sample()
     done = figures.rows(progress.rows_done) if progress.percent is None else None
-    return {"text": done or f"{int(progress.percent or 0)}%", **progress.to_json()}
+    told = {"text": done or f"{int(progress.percent or 0)}%", **progress.to_json()}
+    return told if run.estimate is None else {**told, "estimate": run.estimate.to_json()}
 
 
 def _namespace() -> str:

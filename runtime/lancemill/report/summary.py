@@ -92,6 +92,19 @@ class Estimate:
     """Rows of the whole source."""
     seconds: float
     bytes_out: int
+    cpu_seconds: float | None = None
+    gpu_seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As in `status.progress.estimate` of the API; without what was not measured."""
+        told = {
+            "rows": self.rows,
+            "seconds": round(self.seconds, 1),
+            "bytesOut": self.bytes_out,
+            "cpuSeconds": self.cpu_seconds,
+            "gpuSeconds": self.gpu_seconds,
+        }
+        return {name: value for name, value in told.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,13 +209,7 @@ class RunSummary:
             "kept": self.kept or None,
             "remedy": self.remedy or None,
             "report": self.report or None,
-            "estimate": None
-            if self.estimate is None
-            else {
-                "rows": self.estimate.rows,
-                "seconds": round(self.estimate.seconds, 1),
-                "bytesOut": self.estimate.bytes_out,
-            },
+            "estimate": None if self.estimate is None else self.estimate.to_json(),
         }
 
 

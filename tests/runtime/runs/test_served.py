@@ -214,6 +214,34 @@ def test_a_stopped_driver_does_not_wait_to_be_heard(place: Place, port: int) -> 
     assert took < 15, "Kubernetes gives a pod half a minute, of which the rest is not ours"
 
 
+def test_a_driver_in_the_middle_of_its_sample_says_so_and_stops_as_soon(
+    place: Place, port: int
+) -> None:
+    manifest, gate = gated(place, run={"sample": {"rows": 2}})
+    with driver(manifest, port) as process:
+        said = Operator(port).hears(lambda one: one.progress is not None)
+        assert said.progress is not None and said.progress.text == "sample"
+        process.send_signal(signal.SIGTERM)
+        status, last = ends(process)
+    assert (status, last["end"]) == (130, "resumable")
+    gate.touch()
+    told = lancemill("run", manifest, "--json", "--run-id", "r1", "--epoch", "3")
+    assert told.status == 0
+    assert "a sample of 2 rows goes first" in told.out, "none of it was done"
+    assert len(place.keys()) == PICTURES
+
+
+def test_what_a_sample_says_of_the_whole_is_told_with_the_progress(place: Place, port: int) -> None:
+    place.pictures(PICTURES)
+    manifest = place.manifest(run={"sample": {"rows": 2}})
+    with driver(manifest, port) as process:
+        said = Operator(port).hears(has_outcome)
+        assert process.wait(SOON) == 0
+    assert said.progress is not None and said.progress.estimate is not None
+    assert said.progress.estimate.rows == PICTURES
+    assert said.progress.estimate.seconds > 0 and said.progress.estimate.bytes_out > 0
+
+
 def test_a_driver_that_is_late_stops_by_itself_and_can_be_gone_on_with(
     place: Place, port: int
 ) -> None:
