@@ -49,7 +49,7 @@ class Account:
         own = _cpu_seconds() - self._cpu_began
         if meter is None:
             return Spent(own)
-        return Spent.of(own + meter.cpu_elsewhere, meter.totals(), meter.flowed_seconds)
+        return Spent.of(own + meter.cpu_elsewhere, meter.totals(), meter.moving_seconds)
 
     def sampled(self, meter: Meter) -> None:
         """Workers elsewhere have spent this on the run's sample; what it took here is counted."""

@@ -55,7 +55,6 @@ class Meter:
         self._cpu_elsewhere = 0.0
         self._touched = self._began
         self._resting = False
-        self._rested_at = self._began
         self._set_aside: Counter[str] = Counter()
         self._window: deque[HistoryPoint] = deque([self._point()])
         self._history: list[HistoryPoint] = [self._window[0]]
@@ -108,15 +107,9 @@ class Meter:
 
     def rest(self) -> None:
         """All rows have come: what follows (checks, the commit) moves none and does not stall."""
-        self._rested_at = self._clock()
         self._resting = True
         for stage in self._stages.values():
             stage.rest()
-
-    @property
-    def flowed_seconds(self) -> float:
-        """For how long rows could flow: since the meter was made, until they had all come."""
-        return (self._rested_at if self._resting else self._clock()) - self._began
 
     @property
     def moving_seconds(self) -> float:

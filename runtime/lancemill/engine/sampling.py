@@ -75,15 +75,16 @@ class Sampling:
         """What grows with the rows is told from what does not: starting, loading models."""
         meter = self.work.meter
         factor = self._snapshot.rows / max(1, self.rows)
-        flowed = min(took, meter.moving_seconds)
+        flowed = min(1.0, meter.moving_seconds / took) if took > 0 else 1.0
+        grown = 1.0 - flowed + flowed * factor
         size = sum(one.output.bytes for one in results)
         gpu, _ = gpu_time(meter.totals())
         return Estimate(
             self._snapshot.rows,
-            took - flowed + flowed * factor,
+            took * grown,
             round(size * factor),
-            cpu_seconds=(cpu + meter.cpu_elsewhere) * factor,
-            gpu_seconds=gpu * factor,
+            cpu_seconds=round((cpu + meter.cpu_elsewhere) * grown, 3),
+            gpu_seconds=round(gpu * grown, 3),
         )
 
     def _words(self, results: list[ShardResult], whole: Estimate) -> str:

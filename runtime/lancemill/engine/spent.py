@@ -34,7 +34,7 @@ class Spent:
     """Held, and no stage worked."""
     stages: tuple[StageTotals, ...] = ()
     seconds: float = 0.0
-    """For how long the rows of those stages flowed, by the clock."""
+    """For how long the rows of those stages flowed, by the clock: from the first to the last."""
 
     @classmethod
     def of(cls, cpu: float, stages: Iterable[StageTotals], seconds: float = 0.0) -> Spent:

@@ -154,3 +154,15 @@ def test_calls_elsewhere_go_on_at_least_since_rows_last_moved() -> None:
     assert (counters.totals().calls, counters.totals().calls_seconds) == (2, 60)
     counters.add(calls=-2)
     assert (counters.totals().calls, counters.totals().calls_seconds) == (0, 0)
+
+
+def test_rows_move_from_the_first_to_the_last_without_what_loads_before_them() -> None:
+    time = Time()
+    meter = Meter(["source", "embed"], 10, time)
+    assert meter.moving_seconds == 0
+    time.now += 60
+    meter.stage("source").add(rows_in=5)
+    time.now += 10
+    meter.stage("embed").add(rows_out=5)
+    time.now += 100
+    assert meter.moving_seconds == 10
