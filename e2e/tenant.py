@@ -145,6 +145,20 @@ def result(pipeline: Object) -> str:
     return str(last.get("result", "")) if current and not status.get("currentRun") else ""
 
 
+def condition(pipeline: Object, kind: str) -> str:
+    """True, False or Unknown; empty where there is no such condition."""
+    return _of_condition(pipeline, kind, "status")
+
+
+def message(pipeline: Object, kind: str) -> str:
+    return _of_condition(pipeline, kind, "message")
+
+
+def _of_condition(pipeline: Object, kind: str, part: str) -> str:
+    found = pipeline.get("status", {}).get("conditions", [])
+    return next((str(one[part]) for one in found if one["type"] == kind), "")
+
+
 def small_cluster() -> Object:
     """Pods that fit a laptop beside everything else."""
     head = {"resources": {"cpu": "200m", "memory": "2560Mi"}}
