@@ -15,6 +15,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from lancemill.engine import serve
 from lancemill.engine.serve import AT_ONCE, Door, Server, linger, serving
 from lancemill.engine.telling import Telling
 from lancemill.report.summary import RunSummary
@@ -131,9 +132,7 @@ def test_every_address_is_one_of_them(telling: Telling) -> None:
     opened.close()
 
 
-def test_clients_that_say_nothing_do_not_hold_up_the_others(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clients_that_say_nothing_do_not_hold_up_the_others(server: Server) -> None:
     with ExitStack() as silent:
         for _ in range(AT_ONCE // 2):
             silent.enter_context(socket.create_connection(("127.0.0.1", server.port)))
@@ -141,8 +140,9 @@ def test_clients_that_say_nothing_do_not_hold_up_the_others(
 
 
 def test_more_clients_than_there_is_room_for_are_turned_away_until_there_is(
-    server: Server,
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(serve._Handler, "timeout", SOON)
     with ExitStack() as silent:
         for _ in range(2 * AT_ONCE):
             silent.enter_context(socket.create_connection(("127.0.0.1", server.port)))

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from lancemill.engine.meter import Meter
-from lancemill.engine.progress import Progress
+from lancemill.engine.progress import Progress, StageTotals
 from lancemill.report.block import block_lines, header
 from lancemill.report.console import Console
 from lancemill.report.summary import Estimate, RunSummary, SummaryTable, Validation
@@ -265,6 +265,14 @@ def test_a_finished_run_says_what_it_made_what_it_took_and_where_to_look() -> No
         "  report:  r.html",
         "  why 17:  lancemill quarantine list s3://lake/cats-224.lance",
     ]
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(31.0, True), (3.0, False)])
+def test_what_held_a_run_up_is_told_where_somebody_has_waited(seconds: float, told: bool) -> None:
+    stages = (StageTotals("decode", busy_seconds=9.0, worker_seconds=10.0),)
+    lines = closing_lines(finished(duration_seconds=seconds, stages=stages))
+    said = "  decode is the bottleneck: busy 90% of the time"
+    assert (said in lines) == told
 
 
 def test_a_failed_run_says_what_happened_what_is_kept_and_how_to_go_on() -> None:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import pytest
 
 from lancemill.engine.meter import Meter
-from lancemill.engine.progress import HistoryPoint
+from lancemill.engine.progress import HistoryPoint, StageTotals
 from lancemill.report.contact import Pair, pictures_of_pairs, thumbnail
 from lancemill.report.page import RunPage, SetAsideRow, installed_versions, render, set_aside_rows
 from lancemill.report.summary import RunSummary, SummaryTable, Validation
@@ -147,6 +147,25 @@ def test_the_page_says_the_verdict_first_then_all_sections_in_order() -> None:
         "Plan and manifest",
         "Make it again",
     ]
+
+
+def test_where_the_time_went_begins_with_what_held_the_run_up() -> None:
+    stages = (
+        StageTotals("decode", busy_seconds=99, workers=2, worker_seconds=100, pool="cpu"),
+        StageTotals(
+            *("embed", 8, 8, 0, 15.0),
+            worker_seconds=50,
+            pool="gpu",
+            gpu_seconds=50,
+            gpu_busy_seconds=14.5,
+        ),
+    )
+    root = read(render(replace(full_page(), summary=summary(stages=stages))))
+    (time,) = [one for one in root.all("section") if one.attributes.get("id") == "time"]
+    assert time.all("p")[0].words() == (
+        "decode is the bottleneck: the GPU waits 71% of the time; "
+        "5 more CPU workers would balance it."
+    )
 
 
 def test_every_figure_at_the_top_is_one_of_the_summary() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from prometheus_client import parser
 
+from lancemill.engine.serve import LINGER_S
 from lancemill_operator.facts import Outcome, Verdict
 from lancemill_operator.parse.outcomes import Spoken
 from lancemill_operator.progress import ByService, Poller
@@ -205,13 +206,13 @@ def test_a_stopped_driver_does_not_wait_to_be_heard(place: Place, port: int) -> 
     manifest, gate = gated(place)
     with driver(manifest, port) as process:
         Operator(port).hears(lambda one: one.progress is not None)
-        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        status, last = ends(process)
-        took = time.monotonic() - began
+        last = reads(process, "finished")
+        ended = time.monotonic()
+        assert process.wait(SOON) == 130
+        assert time.monotonic() - ended < LINGER_S, "of its pod's half a minute, this is too much"
         gate.touch()
-    assert (status, last["event"], last["end"]) == (130, "finished", "resumable")
-    assert took < 15, "Kubernetes gives a pod half a minute, of which the rest is not ours"
+    assert last["end"] == "resumable"
 
 
 def test_a_driver_in_the_middle_of_its_sample_says_so_and_stops_as_soon(
