@@ -44,12 +44,14 @@ def fair_share(slots: int, workers: int) -> int:
     return max(1, -(-slots // max(1, workers))) + 1
 
 
-def workers(slots: int, most: int, shards_left: int) -> int:
+def workers(slots: int, most: int, shards_left: int, alone: int = 0) -> int:
     """How many workers there should be for so many shards that nobody has finished.
 
-    `slots` is how many the cluster can run as it is, `most` how many when it has grown. More than
-    there are shards left would be idle: they are let go, and so are their nodes. Demand grows with
-    the cluster, as an autoscaler answers it step by step.
+    `alone` of those are done by tasks of their own, each in the place of a worker. `slots` is how
+    many the cluster can run as it is, `most` how many when it has grown. More than there are shards
+    left would be idle: they are let go, and so are their nodes. Demand grows with the cluster, as
+    an autoscaler answers it step by step.
     """
     asked = min(most, slots + max(AHEAD, slots)) if most > slots else slots
-    return max(1 if shards_left else 0, min(asked, shards_left))
+    left = shards_left - alone
+    return max(1 if left and not alone else 0, min(asked - alone, left), 0)

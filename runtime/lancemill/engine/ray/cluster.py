@@ -10,8 +10,10 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +32,8 @@ STORE_BYTES = 256 << 20
 """Ray's object store of a local Ray where rows stay in the process that read them."""
 STREAMS_STORE_BYTES = 1 << 30
 """The same where they pass from process to process: blocks of 8 MiB, four a stream."""
+KNOCK_S = 5.0
+"""How long a head that is just starting is waited for."""
 LONGEST_FOLDER = 40
 """Characters of the folder of a local Ray: its sockets lie below, and a socket's path is short."""
 QUIET = {
@@ -105,7 +109,10 @@ def joined(gpus: float, *, streamed: bool) -> Iterator[str]:
 
 
 def _connected(address: str) -> None:
+    """Join the cluster. Whether anybody answers is tried first: Ray itself tries for minutes, and
+    then ends the process."""
     try:
+        _knock(address)
         ray.init(address=address, **_QUIETLY)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         first = str(error).strip().splitlines()[0]
@@ -113,6 +120,24 @@ def _connected(address: str) -> None:
             f"there is no Ray at RAY_ADDRESS={address}: {first}",
             remedy="unset RAY_ADDRESS for a Ray of this machine's own",
         ) from error
+
+
+def _knock(address: str) -> None:
+    """OSError where nobody listens; ValueError for an address of another kind."""
+    host, colon, port = address.rpartition(":")
+    if "://" in address:
+        raise ValueError("expected HOST:PORT of its head, from a process in the cluster")
+    if not colon or not port.isdigit():
+        return  # "auto" or "local": Ray knows what that means
+    deadline = time.monotonic() + KNOCK_S
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 _QUIETLY: dict[str, Any] = {

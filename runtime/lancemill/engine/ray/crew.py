@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import ray
 from ray.exceptions import RayError
 
+import ray
 from lancemill.engine.ray.careful import do_carefully
 from lancemill.engine.ray.counts import NOTHING, Counts
 from lancemill.engine.ray.opened import Handed
@@ -85,11 +85,12 @@ class Crew:
             **where(pool), num_returns="streaming", max_retries=0
         )
         self.members: list[Member] = []
-        self._alone: list[Lease] = []
+        self.alone: list[Lease] = []
+        """Shards that are done with care."""
 
     @property
     def leases(self) -> list[Lease]:
-        return [*(lease for one in self.members for lease in one.leases), *self._alone]
+        return [*(lease for one in self.members for lease in one.leases), *self.alone]
 
     @property
     def ready(self) -> list[Member]:
@@ -116,7 +117,7 @@ class Crew:
 
     def give_alone(self, shard: Shard) -> None:
         """`shard` for a task of its own, that does it with care."""
-        self._alone.append(Lease(shard, self._careful.remote(self._handed, shard), None))
+        self.alone.append(Lease(shard, self._careful.remote(self._handed, shard), None))
 
     def events(self, timeout: float) -> Iterator[Event]:
         """What workers tell, waiting for the first of it for at most so long."""
@@ -159,7 +160,7 @@ class Crew:
 
     def over(self, lease: Lease) -> None:
         """The lease has ended."""
-        there = self._alone if lease.member is None else lease.member.leases
+        there = self.alone if lease.member is None else lease.member.leases
         if lease in there:
             there.remove(lease)
 
@@ -172,9 +173,9 @@ class Crew:
 
     def dismiss(self) -> None:
         """Let all workers go, at once where they are at work."""
-        for lease in self._alone:
+        for lease in self.alone:
             ray.cancel(lease.reports, force=True)
-        self._alone.clear()
+        self.alone.clear()
         self._dismiss(self.members)
         self.members = []
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import ray
-
 from lancemill.engine.faults import Budget
 from lancemill.engine.meter import Meter
 from lancemill.engine.prepare import Prepared
@@ -129,9 +128,14 @@ class _Driver:
         self._look()
         last = self._pools[-1]
         there = slots(self._nodes, last)
-        self._crew.resize(balance.workers(there, self._most(last, there), self._shards.unfinished))
         while (shard := self._shards.next_careful()) is not None:
             self._crew.give_alone(shard)
+        alone = len(self._crew.alone)
+        most, left = self._most(last, there), self._shards.unfinished
+        number = balance.workers(there, most, left, alone)
+        self._crew.resize(number)
+        if len(self._crew.members) > number:
+            return  # who is at work comes to an end first, and makes room
         streams = self._streams()
         for member in self._crew.ready:
             # A second one only while there is enough for everybody.

@@ -1,0 +1,75 @@
+"""One Ray for all tests of a process, with a GPU that is none; a folder of real pictures each."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.material import pictures as real_pictures
+
+from .given import Place
+
+SOME = 20
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[Any]:
+    """A Ray of two CPUs and a GPU, as a run would start it."""
+    ray = pytest.importorskip("ray")
+    folder = tempfile.mkdtemp(prefix="lm-", dir="/tmp")
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(
+            address="local",
+            num_cpus=2,
+            num_gpus=1,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=256 << 20,
+            _temp_dir=folder,
+        )
+    yield ray
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "LANCEMILL_")) or name == "RAY_ADDRESS":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real pictures, each several times under other names, and two that are cut short."""
+    folder = tmp_path_factory.mktemp("corpus") / "pictures"
+    folder.mkdir()
+    plain = [path for path in real_pictures() if path.suffix in (".png", ".jpg", ".jpeg")]
+    small = sorted(plain, key=lambda path: path.stat().st_size)[:SOME]
+    for turn in range(4):
+        for index, path in enumerate(small):
+            name = f"p{turn}{index:02}{path.suffix}"
+            (folder / name).write_bytes(path.read_bytes())
+    for index in (3, 60):
+        (folder / f"q{index:02}.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, corpus: Path) -> Place:
+    (tmp_path / "pictures").symlink_to(corpus, target_is_directory=True)
+    return Place(tmp_path)
