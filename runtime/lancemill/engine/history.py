@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lancemill.engine.ledger import runs_below
+from lancemill.engine.ledger import Ledger
 from lancemill.storage import Location
 
 
@@ -33,7 +34,7 @@ class PastRun:
 def history(folder: Location) -> list[PastRun]:
     """The runs whose ledgers lie in `folder` (`<dataset>.runs`), oldest first."""
     found = []
-    for ledger in runs_below(folder):
+    for ledger in _runs_below(folder):
         record = ledger.record()
         if record is None:
             continue
@@ -52,6 +53,13 @@ def history(folder: Location) -> list[PastRun]:
             )
         )
     return sorted(found, key=lambda one: (one.started_at, one.run))
+
+
+def _runs_below(folder: Location) -> Iterator[Ledger]:
+    """The ledgers of every run of a dataset (`<dataset>.runs`), in the order of their ids."""
+    names = {name.split("/")[0] for name in folder.list("") if "/" in name}
+    for run in sorted(names):
+        yield Ledger(run, folder.child(run))
 
 
 def _state(record: dict[str, Any], outcome: dict[str, Any] | None) -> str:

@@ -23,7 +23,7 @@ import contextlib
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -282,13 +282,6 @@ class Ledger:
         text = self.folder.get(name)
         told: dict[str, Any] | None = None if text is None else json.loads(text)
         return told
-
-
-def runs_below(folder: Location) -> Iterator[Ledger]:
-    """The ledgers of every run of a dataset (`<dataset>.runs`), in the order of their ids."""
-    names = {name.split("/")[0] for name in folder.list("") if "/" in name}
-    for run in sorted(names):
-        yield Ledger(run, folder.child(run))
 
 
 def _done(shard: int) -> str:

@@ -74,7 +74,8 @@ def _guard(run: RunInProgress, options: RunOptions, wake: Callable[[], None]) ->
 
     def give_up(error: GaveUp) -> None:
         run.give_up(error)
-        wake()
+        if run.beginning:  # else it looks by itself, and nobody else's handler is in its way
+            wake()
 
     asked = run.prepared.pipeline.spec.run
     # Nobody but the operator has promised anything about a manifest that does not say it.
