@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from e2e.image.images import OPERATOR, RUNTIME, S3
 from e2e.kubectl import Kubectl
 
-Ability = Literal["drain", "gpus", "network-policies", "autoscaler"]
+Ability = Literal["autoscaler", "drain", "gpus", "network-policies", "pod-addresses"]
 Reach = Callable[[str, str, int], AbstractContextManager[str]]
 """(namespace, service, port) → the address at which this process reaches it, as long as it asks."""
 

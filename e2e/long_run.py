@@ -18,7 +18,7 @@ from e2e.tenant import Object, Tenant, small_cluster
 
 NAME = "hashes"
 ROWS_OF_A_SHARD = 10_000
-SHARDS = 5
+SHARDS = 4
 REPEATED = 6_000
 """A few milliseconds a row on a core of a laptop: about ten seconds a shard."""
 

@@ -25,6 +25,8 @@ Object = dict[str, Any]
 SECRET = "lake"
 PIPELINE = "thumbnails"
 MINUTES = 60.0
+POLL = 1.5
+"""Seconds; each look is a kubectl, which costs a tenth of a second of a core."""
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -105,7 +107,7 @@ class Tenant:
             if time.monotonic() > deadline:
                 status = json.dumps(found.get("status"), indent=1)
                 raise TookTooLong(f"{name}: not {what} after {minutes} minutes: {status[:4000]}")
-            time.sleep(0.5)
+            time.sleep(POLL)
         return found
 
     def succeeded(self, name: str = PIPELINE, minutes: float = 6) -> Object:

@@ -21,7 +21,7 @@ PACKAGES = (
     *("containerd", "runc", "libseccomp2", "containernetworking-plugins", "conntrack"),
     *("iptables", "libip4tc2", "libip6tc2", "libxtables12", "libmnl0"),
     *("libnetfilter-conntrack3", "libnfnetlink0", "libnftnl11"),
-    *("debootstrap", "prometheus"),
+    "debootstrap",
 )
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 BASE_NAME = "python:3.11-slim-bookworm"

@@ -46,9 +46,9 @@ def why_not() -> str | None:
 
 def prepare() -> None:
     """Everything that is fetched or built, into the cache; seconds when it is there."""
-    subprocess.run(
-        [ROOT / "scripts" / "kube-assets", "kubernetes", "helm3"], check=True, stdout=sys.stderr
-    )
+    for command in (("kube-assets", "kubernetes", "helm3"), ("prometheus-assets",)):
+        path = str(ROOT / "scripts" / command[0])
+        subprocess.run([path, *command[1:]], check=True, stdout=sys.stderr)
     with alone("cache"):
         packages = debian.packages()
         builder = Builder(Context.of(ROOT), debian.base)

@@ -26,7 +26,9 @@ REGISTRY = "E2E_REGISTRY"
 """Where the images lie, without a slash at the end."""
 ABILITIES = "E2E_CAN"
 """Words of `Ability` with commas between; to drain a node, for one, is for its owner to allow."""
-ABILITY_WORDS: tuple[Ability, ...] = ("drain", "gpus", "network-policies", "autoscaler")
+ABILITY_WORDS: tuple[Ability, ...] = (
+    *("autoscaler", "drain", "gpus", "network-policies", "pod-addresses"),
+)
 
 
 class Existing:
