@@ -32,7 +32,8 @@ from kube.rest import Rest, resource
 API = "lancemill.dev/v1alpha1"
 NODES = 40
 IDLE_SECONDS = 60
-JOB_SECONDS = 3
+PLAY = {"metadata": {"annotations": {"test.lancemill.dev/play": "seconds=3,lingers=15"}}}
+"""Each driver works for three seconds, and stays until somebody has read its outcome."""
 LONGEST = 1800.0
 POLL = 5.0
 
@@ -56,10 +57,7 @@ def manifest(number: int) -> dict[str, Any]:
     return {
         "apiVersion": API,
         "kind": "MultimodalPipeline",
-        "metadata": {
-            "name": f"p-{number:04d}",
-            "annotations": {"test.lancemill.dev/play": f"seconds={JOB_SECONDS},lingers=15"},
-        },
+        "metadata": {"name": f"p-{number:04d}"},
         "spec": {
             "source": {"objects": {"uri": "s3://photos/cats/", "storage": {"anonymous": True}}},
             "sink": {"lance": {"uri": f"s3://lake/{number}.lance"}},
@@ -98,7 +96,8 @@ async def _played(plane: ControlPlane, folder: Path, count: int) -> list[Line]:
 def _measured(plane: ControlPlane, folder: Path, count: int) -> list[Line]:
     with ExitStack() as stack:
         namespace = stack.enter_context(fresh_namespace(plane))
-        process = stack.enter_context(operator(plane, folder, settings={"progress_interval": POLL}))
+        plane.rest().merge(resource("v1", "namespaces", None, namespace), PLAY)
+        process = stack.enter_context(operator(plane, folder, progress_interval=POLL))
         before = process.calls()
         started = time.monotonic()
         _create(plane, namespace, count)

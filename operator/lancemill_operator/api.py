@@ -38,6 +38,8 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """What has the API server leave out all but the metadata: of a Secret, everything secret."""
 APPLY = "application/apply-patch+yaml;charset=utf-8"
 LONGEST_MESSAGE = 1000
+PAGE = 100
+"""Objects in an answer: a RayJob is large once KubeRay has described its cluster in it."""
 
 
 _NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
@@ -141,13 +143,13 @@ class Api:
         return True
 
     async def list(
-        self, kind: Kind, namespace: str | None, labels: str = "", page: int = 500
+        self, kind: Kind, namespace: str | None, labels: str = "", page: int = PAGE
     ) -> list[Object]:
         """All objects of the kind, in the namespace or everywhere, with these labels."""
         return [one async for one in self.pages(kind, namespace, labels, page)]
 
     async def pages(
-        self, kind: Kind, namespace: str | None, labels: str = "", page: int = 500
+        self, kind: Kind, namespace: str | None, labels: str = "", page: int = PAGE
     ) -> AsyncGenerator[Object, None]:
         """The same one by one, so that the caller need not hold them all."""
         query = {"limit": str(page)} | ({"labelSelector": labels} if labels else {})

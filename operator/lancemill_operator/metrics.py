@@ -163,7 +163,12 @@ class _Objects(Collector):
         dead = _gauge("dataset_dead_bytes", "Bytes that only older versions use.", "dataset")
         for body in self._store.all(DATASET):
             labels, status = _labels(body), body.get("status") or {}
-            told = (version, "version"), (rows, "rows"), (fragments, "fragments"), (live, "liveBytes")
+            told = (
+                (version, "version"),
+                (rows, "rows"),
+                (fragments, "fragments"),
+                (live, "liveBytes"),
+            )
             for family, field in told:
                 if field in status:
                     family.add_metric(labels, float(status[field]))

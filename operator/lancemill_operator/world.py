@@ -7,9 +7,10 @@ answer, a frozen ConfigMap) or need not be of this second (nodes, Secrets that e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from lancemill_api.dataset import LanceDataset
@@ -23,6 +24,7 @@ from lancemill_operator.facts import (
     DatasetView,
     Frozen,
     PipelineFacts,
+    PodSummary,
     ProbeView,
     RayJobView,
 )
@@ -39,7 +41,10 @@ Read = tuple[ResourceT | None, tuple[str, ...]]
 """A model, or what is wrong."""
 
 QUIET = timedelta(seconds=10)
-"""How long a Job may run before anybody asks its pod why it waits."""
+"""How long a Job may run before anybody asks its pod why it waits, and how old the answer may be
+that tells of an attempt's pods why they do."""
+NAMESPACES = 64
+"""Of how many namespaces that is remembered."""
 
 
 class World:
@@ -54,6 +59,9 @@ class World:
         self._frozen: Memory[str, Frozen] = Memory(64)
         self._pipelines: Memory[Hashable, Read[MultimodalPipeline]] = Memory(256)
         self._datasets: Memory[Hashable, Read[LanceDataset]] = Memory(256)
+        self._waiting: Memory[str, Mapping[str, tuple[PodSummary, ...]]] = Memory(
+            NAMESPACES, QUIET.total_seconds()
+        )
 
     def pipeline(self, body: Body) -> PipelineFacts:
         """What the picture gives without a call."""
@@ -131,17 +139,27 @@ class World:
     async def _pods(self, facts: PipelineFacts) -> dict[str, Any]:
         """Clusters before pods: one that is seen gone cannot have made a pod since.
 
-        While an attempt is wanted its pods only tell why it waits, and clusters are left out.
+        While an attempt is wanted its pods only tell why it waits: clusters are left out, and one
+        look at a namespace serves all who wait in it.
         """
-        label = f"{names.PIPELINE_UID}={facts.identity.uid}"
-        namespace, current = facts.identity.namespace, facts.status.current_run
-        clusters: list[Body] | None = None
-        if current is None or current.state not in ("Starting", "Running"):
-            clusters = [*await self._api.list(RAY_CLUSTER, namespace, label)]
+        uid, namespace = facts.identity.uid, facts.identity.namespace
+        current = facts.status.current_run
+        if current is not None and current.state in ("Starting", "Running"):
+            read = partial(self._pods_by_pipeline, namespace)
+            return {"pods": (await self._waiting.once(namespace, read)).get(uid, ())}
+        label = f"{names.PIPELINE_UID}={uid}"
+        clusters = await self._api.list(RAY_CLUSTER, namespace, label)
         bodies = await self._api.list(POD, namespace, label)
-        found: dict[str, Any] = {"pods": tuple(pods.summary(one) for one in bodies)}
-        if clusters is not None:
-            found["clusters"] = tuple(sorted(one["metadata"]["name"] for one in clusters))
+        return {
+            "clusters": tuple(sorted(one["metadata"]["name"] for one in clusters)),
+            "pods": tuple(pods.summary(one) for one in bodies),
+        }
+
+    async def _pods_by_pipeline(self, namespace: str) -> Mapping[str, tuple[PodSummary, ...]]:
+        found: dict[str, tuple[PodSummary, ...]] = {}
+        async for one in self._api.pages(POD, namespace, names.PIPELINE_UID):
+            uid = one["metadata"]["labels"][names.PIPELINE_UID]
+            found[uid] = (*found.get(uid, ()), pods.summary(one))
         return found
 
     async def _probes(self, uid: str, now: datetime) -> tuple[ProbeView, ...]:

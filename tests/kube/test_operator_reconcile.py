@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,13 +16,14 @@ from kube.control_plane import ControlPlane
 from kube.fault_proxy import FaultProxy, fault_proxy
 from kube.faults import refuse
 from kube.rest import resource
-from lancemill_api.status import DatasetStatus, PipelineStatus
+from lancemill_api.status import CurrentRun, DatasetStatus, PipelineStatus
+from lancemill_operator import names
 from lancemill_operator.act import Hand, NameTaken
 from lancemill_operator.actions import Action, Apply, Create, Decision, Delete, Emit, Want
 from lancemill_operator.api import Api, Conflict, configure
-from lancemill_operator.facts import DatasetFacts, PipelineFacts
+from lancemill_operator.facts import DatasetFacts, Identity, PipelineFacts
 from lancemill_operator.keys import Key
-from lancemill_operator.kinds import CONFIG_MAP, PIPELINE, SECRET
+from lancemill_operator.kinds import CONFIG_MAP, PIPELINE, POD, SECRET
 from lancemill_operator.manifests.defaults import Defaults
 from lancemill_operator.metrics import Metrics
 from lancemill_operator.picture import Picture
@@ -440,3 +441,55 @@ def test_ends_of_runs_are_counted_once_when_they_are_written(
             assert table.metrics.ends() == {(namespace, "cats"): {"Succeeded": 1}}
 
     loops.run(play())
+
+
+def test_one_look_at_a_namespaces_pods_serves_all_who_wait_in_it(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    async def play() -> None:
+        async with bench(control_plane, namespace) as table:
+            world = World(
+                table.api, table.store, Preflight(table.api, Defaults()), Poller(Nobody(), 5.0)
+            )
+            for uid in ("one", "two"):
+                meta = {"name": uid, "labels": {names.PIPELINE_UID: uid}}
+                spec = {"containers": [{"name": "a", "image": "b"}]}
+                await table.api.create(POD, namespace, {"metadata": meta, "spec": spec})
+            waits = waiting(namespace, "one"), waiting(namespace, "two")
+            seen = [
+                await world.look_at_pipeline(facts, Want.PODS, NOW, lambda: None)
+                for facts in (*waits, *waits)
+            ]
+            assert [[pod.name for pod in facts.pods or ()] for facts in seen] == [
+                *(["one"], ["two"]),
+                *(["one"], ["two"]),
+            ]
+            assert table.calls("list", "Pod") == 1
+            assert all(facts.clusters is None for facts in seen), "they were not looked at"
+
+            gone = replace(waits[0], status=PipelineStatus(phase="Stopping"))
+            found = await world.look_at_pipeline(gone, Want.PODS, NOW, lambda: None)
+            assert table.calls("list", "Pod") == 2, "what is to be gone is looked at live"
+            assert found.clusters == ()
+
+    loops.run(play())
+
+
+def waiting(namespace: str, uid: str) -> PipelineFacts:
+    current = CurrentRun(id="0123456789", attempt=1, state="Starting")
+    identity = Identity(namespace=namespace, name=uid, uid=uid, generation=1)
+    return PipelineFacts(
+        identity=identity,
+        pipeline=None,
+        document={},
+        status=PipelineStatus(phase="Starting", current_run=current),
+    )
+
+
+class Nobody:
+    """Heads that nobody asks."""
+
+    async def ask(self, namespace: str, cluster: str) -> bytes:
+        raise AssertionError(cluster)
+
+    async def close(self) -> None: ...

@@ -14,7 +14,7 @@ from lancemill_operator.decide.case import Case
 from lancemill_operator.decide.interruptions import interruption
 from lancemill_operator.decide.stopping import give_up
 from lancemill_operator.facts import RayJobView
-from lancemill_operator.status import Said, refusal
+from lancemill_operator.status import Said, find, refusal
 
 PATIENCE = timedelta(seconds=10)
 """How long an attempt may start without anybody asking its pods why it waits."""
@@ -25,8 +25,10 @@ def on(case: Case, current: CurrentRun) -> Decision[PipelineStatus]:
     view = case.attempt_of(current)
     if view is None:
         return _absent(case, current)
-    current = current.model_copy(update={"ray_job": view.name, "ray_job_uid": view.uid})
     reading = read(view, current, case.pipeline, case.facts.progress, case.now)
+    if reading.stage is not Stage.STARTING:
+        # Until then nothing has been submitted: a RayJob that is taken away is made again.
+        current = current.model_copy(update={"ray_job_uid": view.uid})
     if reading.stage is Stage.ENDED:
         return case.needs(Want.PROGRESS) or ending.ended(case, current, reading)
     stop = interruption(case, current)
@@ -87,7 +89,8 @@ def _running(case: Case, current: CurrentRun, view: RayJobView) -> Decision[Pipe
         took = times.spoken(case.since(current.start_time))
         actions = (case.tell("Normal", "FirstRow", f"after {took}", current, attempt=0),)
     current = current.model_copy(update=changes)
-    doubt = _doubt(view)
+    # A cluster that has just become ready says so a moment later than its RayJob.
+    doubt = _doubt(view) if case.facts.status.phase == "Running" else ""
     status = case.says(
         "Running",
         case.going_on("Running", f"run {current.id}, attempt {current.attempt}"),
@@ -131,7 +134,7 @@ def _starting(case: Case, current: CurrentRun, view: RayJobView) -> Decision[Pip
     why = _why_it_waits(case, view)
     reason = why.partition(":")[0] if why and " " not in why.partition(":")[0] else "Starting"
     limit = case.pipeline.spec.run.start_timeout
-    message = f"{why}. spec.run.startTimeout is {limit}" if why else "the cluster starts"
+    message = f"{why}. spec.run.startTimeout is {limit}" if why else _as_begun(case, current)
     status = case.says(
         "Starting",
         case.going_on(reason, message),
@@ -139,6 +142,14 @@ def _starting(case: Case, current: CurrentRun, view: RayJobView) -> Decision[Pip
         current_run=current.model_copy(update={"state": "Starting"}),
     )
     return Decision(status, look_again=case.next_look(PATIENCE), labels=case.labels(current))
+
+
+def _as_begun(case: Case, current: CurrentRun) -> str:
+    """What was said as the attempt began still holds, and is not written anew."""
+    said = find(case.facts.status.conditions, "Reconciling")
+    if said is not None and said.reason == "Starting":
+        return said.message
+    return f"run {current.id}, attempt {current.attempt} starts"
 
 
 def _why_it_waits(case: Case, view: RayJobView) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from lancemill_api.quantities import seconds
 from lancemill_api.status import CurrentRun, FinishedRun, PipelineStatus, Progress
-from lancemill_operator import times
+from lancemill_operator import names, times
 from lancemill_operator.actions import Action, Decision, Emit, Want
 from lancemill_operator.decide import objects, preflight
 from lancemill_operator.decide.case import Case
@@ -72,13 +72,14 @@ def idle(case: Case) -> Decision[PipelineStatus]:
 def _start(case: Case) -> Decision[PipelineStatus]:
     """The run is written down first; then its objects are made, by names that follow from it."""
     run = case.causes.run
-    known = [view.attempt for view in case.facts.rayjobs if view.run == run]
+    attempt = max((view.attempt for view in case.facts.rayjobs if view.run == run), default=1)
     moment = times.text(case.now)
     current = CurrentRun(
         id=run,
         cause=case.causes.pending[0][:253],
         generation=case.facts.identity.generation,
-        attempt=max(known, default=1),
+        attempt=attempt,
+        ray_job=names.rayjob(case.pipeline.name, run, attempt),
         state="Starting",
         start_time=moment,
         attempt_time=moment,

@@ -130,6 +130,7 @@ def _begin(case: Case, current: CurrentRun) -> Decision[PipelineStatus]:
     current = current.model_copy(
         update={
             "state": "Starting",
+            "ray_job": names.rayjob(case.pipeline.name, current.id, current.attempt),
             "why": "",
             "message": "",
             "failure": "",

@@ -529,6 +529,27 @@ def test_a_rayjob_that_somebody_deletes_is_followed_by_another_attempt():
     assert len(world.made) == 2
 
 
+def test_a_rayjob_that_somebody_deletes_before_it_ran_is_made_again():
+    world = Simulated(pipeline())
+    world.settle_down()
+    world.kuberay(world.only(), Deployment.INITIALIZING)
+    world.settle_down()
+    world.jobs.clear()
+    world.wait(30)
+    world.settle_down()
+    assert world.status.current_run.attempt == 1
+    assert world.only().view.name == world.status.current_run.ray_job
+
+
+def test_a_status_is_written_where_a_run_begins_runs_and_ends_and_not_between():
+    world = running()
+    world.succeed(world.only())
+    world.settle_down()
+    assert world.status.last_run.result == "Succeeded"
+    made = ("ServiceAccount", "NetworkPolicy", "ConfigMap", "RayJob")
+    assert world.writes == 3 + len(world.events) + len(made)
+
+
 def test_a_finished_run_keeps_its_cluster_for_as_long_as_asked():
     world = running(ttlAfterFinished="10m")
     world.succeed(world.only())
