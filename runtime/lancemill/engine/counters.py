@@ -47,6 +47,7 @@ class StageCounters:
         self._working = 0
         self._began = 0.0
         self._batches = self._calls_elsewhere = 0
+        self._called_at = 0.0
         self._reasons: Counter[str] = Counter()
         self._workers, self._gpus = workers, 0.0
         self._worker_seconds = self._gpu_seconds = self._gpu_busy = 0.0
@@ -128,6 +129,7 @@ class StageCounters:
                 self._elsewhere, self._worker_seconds = True, 0.0
             self._worker_seconds += worker_seconds
             self._calls_elsewhere += calls
+            self._called_at = now if calls > 0 else self._called_at
             self._rows_in += rows_in
             self._rows_out += rows_out
             self._faults += faults
@@ -195,8 +197,8 @@ class StageCounters:
                 gpu_busy_seconds=self._gpu_busy,
                 batches=self._batches,
                 calls=self._working + self._calls_elsewhere,
-                # Of those elsewhere it is known that none has ended since rows last moved.
-                calls_seconds=calls_seconds + self._calls_elsewhere * (now - self.moved_at),
+                # Of those elsewhere it is known for how long none has begun.
+                calls_seconds=calls_seconds + self._calls_elsewhere * (now - self._called_at),
                 faults_by_reason=dict(self._reasons),
             )
 

@@ -17,6 +17,8 @@ from lancemill.engine.progress import COMPUTE, StageTotals, gpu_time
 
 BUSY = 0.5
 """A lane that works less than this share of its time holds up nobody."""
+NEXT = 0.005
+"""A lane that works less is not told as the next one."""
 LEAST = 0.001
 """A lane that works less has no measured pace."""
 MOST = 10
@@ -132,7 +134,7 @@ def _words(first: Lane, second: Lane | None, waits: float | None, more: int | No
     else:
         are = "its workers are busy" if first.is_shared else "busy"
         found = f"{name} is the bottleneck: {are} {share} of the time"
-    if second is None or second.share <= 0:
+    if second is None or second.share < NEXT:
         return found
     if more is not None:
         return f"{found}; {_advice(first, second, more, waits)}"

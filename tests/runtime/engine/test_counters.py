@@ -146,10 +146,11 @@ def test_workers_elsewhere_tell_for_how_long_they_were_there() -> None:
     assert (told.busy_seconds, told.worker_seconds, told.workers) == (80, 100, 3)
 
 
-def test_calls_elsewhere_go_on_at_least_since_rows_last_moved() -> None:
+def test_calls_elsewhere_go_on_at_least_since_the_last_of_them_was_heard_of() -> None:
     time = Time()
     counters = StageCounters("caption", clock=time)
-    counters.add(rows_in=4, calls=2)
+    time.now += 300
+    counters.add(calls=2)
     time.now += 30
     assert (counters.totals().calls, counters.totals().calls_seconds) == (2, 60)
     counters.add(calls=-2)
