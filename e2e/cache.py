@@ -52,6 +52,12 @@ def kept(folder: Path, what: str, make: Callable[[Path], None]) -> Path:
     return folder
 
 
+def forget_all_but(folder: Path, most: int) -> None:
+    """The latest of what is named after its time."""
+    for one in sorted(folder.glob("[0-9]*"))[:-most]:
+        shutil.rmtree(one, ignore_errors=True)
+
+
 def forget_unused(folder: Path) -> None:
     """What nobody has asked for in two weeks, and what a killed process left half made."""
     oldest = time.time() - UNUSED_DAYS * 86400

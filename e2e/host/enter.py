@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from e2e.cache import ROOT, alone, forget_unused, say
+from e2e.cache import CACHE, ROOT, alone, forget_all_but, forget_unused, say
 from e2e.host import debian, store
 from e2e.host.configuration import PAUSE
 from e2e.host.programs import programs
@@ -27,6 +27,7 @@ from e2e.image.dockerfile import parse
 from e2e.image.images import IMAGES
 
 FOLDER, CGROUP = "E2E_HOST_FOLDER", "E2E_HOST_CGROUP"
+KEPT_LOGS = 8
 NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
@@ -58,6 +59,7 @@ def prepare() -> None:
             images[image.reference] = builder.build(parse(text, image.arguments))
         store.fill(images, packages)
         forget_unused(LAYERS)
+        forget_all_but(CACHE / "logs", KEPT_LOGS)
 
 
 def inside(command: list[str]) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from e2e.cache import CACHE, ROOT
 from e2e.cluster import Ability, Cluster
-from e2e.host import debian, enter
+from e2e.host import debian, enter, podlogs
 from e2e.host.node import Place, node
 from e2e.host.programs import programs
 from e2e.kubectl import Kubectl
@@ -43,7 +43,7 @@ class Host:
         logs = CACHE / "logs" / time.strftime("%Y%m%d-%H%M%S")
         with node(place) as plane:
             try:
-                with _kuberay(plane) as kuberay:
+                with _kuberay(plane) as kuberay, podlogs.kept(folder / "pod-logs", logs / "pods"):
                     yield _cluster(plane, kuberay, logs)
             finally:
                 shutil.copytree(plane.folder / "logs", logs / "node", dirs_exist_ok=True)
