@@ -27,6 +27,9 @@ from kube.rest import Rest, resource
 from kube.seed import seed_folder
 
 START_SECONDS = 180
+SHARES = 8192
+"""What all pods together weigh beside other processes of the machine, of which each weighs 1024:
+as one they would starve, and Ray gives up a head that is not up in 30 s."""
 USERS = {
     ADMIN: ("system:masters",),
     f"system:node:{settings.NODE}": ("system:nodes",),
@@ -84,6 +87,8 @@ def _make_cgroup(hierarchy: Path, name: str) -> None:
     for inherited in ("cpuset.cpus", "cpuset.mems"):
         if (hierarchy / inherited).is_file():
             (made / inherited).write_text((hierarchy / inherited).read_text())
+    if (made / "cpu.shares").is_file():
+        (made / "cpu.shares").write_text(str(SHARES))
 
 
 def _control_plane(place: Place) -> ControlPlane:
