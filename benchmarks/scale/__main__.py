@@ -24,6 +24,7 @@ GROUPS = 10_090
 """Row groups of the listing: 100 of 10,000 objects, then of 100,000."""
 PLAN = (
     ("listing", (100_000, 1_000_000, 10_000_000)),
+    ("incremental", (1_000_000, 5_000_000)),
     ("footer", (109, GROUPS)),
     ("ledger", (5_000,)),
     ("account", (10_000, SHARDS)),

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -53,6 +54,25 @@ def _generating(size: int) -> float:
     for _ in bucket.GeneratedStore(size).list(bucket.PREFIX):
         pass
     return time.process_time() - began
+
+
+def incremental(size: int, folder: Path) -> Figures:
+    """`size` objects compared with the listing of the last run: one in a hundred is new."""
+    before = resident_mb()
+    known = bucket.source(size * 99 // 100).take_snapshot(str(folder / "1"))
+    listed = peak_mb()
+    source = replace(bucket.source(size), incremental=True)
+    began = time.process_time()
+    plain = bucket.source(size).take_snapshot(str(folder / "2"))
+    alone = time.process_time() - began
+    began = time.process_time()
+    found = source.take_snapshot(str(folder / "3"), known.document)
+    assert (plain.rows, found.rows) == (size, size - size * 99 // 100)
+    return {
+        "compared_per_s": size / (time.process_time() - began - alone),
+        "listing_peak_mb": listed - before,
+        "peak_mb": peak_mb() - before,
+    }
 
 
 def footer(size: int, folder: Path) -> Figures:
@@ -98,6 +118,7 @@ def _read(snapshot: Any, start: int) -> None:
 
 PARTS: dict[str, Callable[[int, Path], Figures]] = {
     "listing": listing,
+    "incremental": incremental,
     "footer": footer,
     "ledger": shards.ledger,
     "account": shards.account,
