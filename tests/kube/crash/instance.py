@@ -14,7 +14,7 @@ import structlog
 from kube.crash.clock import Diary
 from kube.crash.door import Door
 from kube.crash.stage import Stage
-from lancemill_operator.api import configure
+from lancemill_operator.api import ApiError, configure
 from lancemill_operator.logs import Log
 from lancemill_operator.main import Operator
 from lancemill_operator.settings import Settings
@@ -81,7 +81,10 @@ class Instance:
         return "killed" if self.killed.is_set() else self.task.result() or "stopped"
 
     async def resync(self) -> None:
-        if self.operator.listed:
+        if not self.operator.listed:
+            return
+        # One that dies meanwhile hears no answer; one that lives is asked again.
+        with contextlib.suppress(ApiError):
             await self.operator.resync.once()
 
     async def bury(self) -> None:
