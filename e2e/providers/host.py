@@ -25,7 +25,7 @@ from kube.binaries import find_binaries
 from kube.control_plane import ControlPlane
 from kube.processes import Ended, Program
 
-CAN: frozenset[Ability] = frozenset({"drain", "gpus", "pod-addresses"})
+CAN: frozenset[Ability] = frozenset({"autoscaler", "drain", "gpus", "pod-addresses"})
 KUBERAY_SECONDS = 120
 
 

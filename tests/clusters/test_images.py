@@ -97,6 +97,11 @@ def test_the_operators_image_has_nothing_that_moves_data() -> None:
     assert not {"pyarrow", "pylance", "ray", "numpy", "duckdb"} & set(versions("operator"))
 
 
+def test_the_tool_that_installs_is_the_one_of_the_setup() -> None:
+    setup = (ROOT / "scripts" / "setup").read_text()
+    assert f"uv_version={versions('build')['uv']}" in setup
+
+
 def test_the_version_of_ray_is_that_of_the_lock() -> None:
     assert ray_version() == versions("runtime")["ray"]
 
