@@ -55,6 +55,22 @@ def lancemill(cluster: Cluster) -> None:
         raise
 
 
+def must_be_ours(cluster: Cluster) -> None:
+    """Raises Failed where somebody's own Lancemill is there: it would be changed, and removed."""
+    for namespace in (SYSTEM, STORES):
+        found = cluster.kubectl("get", "namespace", namespace, "--ignore-not-found", "-o", "name")
+        if found.strip():
+            raise Failed(
+                f"namespace {namespace} is there already: scenarios make it, and remove it"
+            )
+
+
+def remove(cluster: Cluster) -> None:
+    """What a cluster that somebody has shall not keep; the CRDs stay, as with every uninstall."""
+    uninstall(cluster)
+    cluster.kubectl("delete", "namespace", SYSTEM, STORES, "--wait=false")
+
+
 def uninstall(cluster: Cluster) -> None:
     said(cluster.helm_command(SYSTEM, "uninstall", RELEASE, "--wait"), timeout=400)
 

@@ -54,15 +54,20 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def lancemill(cluster: Cluster) -> Cluster:
+def lancemill(cluster: Cluster) -> Iterator[Cluster]:
     """The cluster, with the operator in its own pod, by Helm."""
+    lasts = cluster.provider == "existing"
+    if lasts:
+        install.must_be_ours(cluster)
     install.lancemill(cluster)
-    return cluster
+    yield cluster
+    if lasts:
+        install.remove(cluster)
 
 
 @pytest.fixture(scope="session")
-def s3(cluster: Cluster) -> Iterator[S3Server]:
-    with install.s3(cluster) as server:
+def s3(lancemill: Cluster) -> Iterator[S3Server]:
+    with install.s3(lancemill) as server:
         yield server
 
 
