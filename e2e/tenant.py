@@ -140,11 +140,11 @@ class Tenant:
 
 
 def result(pipeline: Object) -> str:
-    """How the run of this generation has ended; empty as long as it goes on."""
+    """How its run has ended; empty as long as it goes on."""
     status = pipeline.get("status", {})
-    last = status.get("lastRun") or {}
-    current = last.get("generation") == pipeline["metadata"]["generation"]
-    return str(last.get("result", "")) if current and not status.get("currentRun") else ""
+    seen = status.get("observedGeneration") == pipeline["metadata"]["generation"]
+    over = seen and not status.get("currentRun") and status.get("lastRun")
+    return str(status["lastRun"]["result"]) if over else ""
 
 
 def condition(pipeline: Object, kind: str) -> str:

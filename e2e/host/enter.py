@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from e2e.image.dockerfile import parse
 from e2e.image.images import IMAGES
 
 FOLDER, CGROUP = "E2E_HOST_FOLDER", "E2E_HOST_CGROUP"
+CGROUPS = Path("/sys/fs/cgroup")
+CGROUP_SECONDS = 20
+PREFIX = "lancemill-e2e-"
 KEPT_LOGS = 8
 NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
@@ -42,6 +46,8 @@ def why_not() -> str | None:
         return "it takes Debian's apt-get, dpkg and ip"
     if not Path("/etc/debian_version").read_text().startswith("12"):
         return "it is made for Debian 12 (its containerd, and its Python 3.11 in images)"
+    if not (CGROUPS / "memory").is_dir():
+        return "it is made for cgroups of version 1, and was never tried with others"
     return None
 
 
@@ -66,14 +72,14 @@ def inside(command: list[str]) -> int:
     """Runs `command` where a node can be started; its exit status."""
     with alone("node"):
         prepare()
-        with tempfile.TemporaryDirectory(prefix="lancemill-e2e-", ignore_cleanup_errors=True) as at:
+        with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as at:
             name = Path(at).name
             environment = {**os.environ, FOLDER: at, CGROUP: f"/{name}"}
             init = [sys.executable, str(Path(__file__).parent / "init.py")]
             try:
                 return _ended(["unshare", *NAMESPACES, *init, *command], environment)
             finally:
-                _forget_cgroups(name)
+                _forget_cgroups()
 
 
 def _ended(command: list[str], environment: dict[str, str]) -> int:
@@ -97,11 +103,19 @@ def _at_sigterm(stop: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _forget_cgroups(name: str) -> None:
-    for hierarchy in Path("/sys/fs/cgroup").iterdir():
-        for folder in sorted((hierarchy / name).rglob("*"), reverse=True):
-            if folder.is_dir():
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+def _forget_cgroups() -> None:
+    """Those of this run, and of one that was killed; they go when their last process has."""
+    deadline = time.monotonic() + CGROUP_SECONDS
+    while left := [one for one in CGROUPS.glob(f"*/{PREFIX}*") if not _is_removed(one)]:
+        if time.monotonic() > deadline:
+            say(f"these cgroups stay: {', '.join(map(str, left))}")
+            return
+        time.sleep(0.1)
+
+
+def _is_removed(cgroup: Path) -> bool:
+    folders = [one for one in cgroup.rglob("*") if one.is_dir()]
+    for folder in (*sorted(folders, reverse=True), cgroup):
         with contextlib.suppress(OSError):
-            (hierarchy / name).rmdir()
+            folder.rmdir()
+    return not cgroup.exists()
