@@ -83,9 +83,13 @@ class Instance:
     async def resync(self) -> None:
         if not self.operator.listed:
             return
-        # One that dies meanwhile hears no answer; one that lives is asked again.
-        with contextlib.suppress(ApiError):
+        try:
             await self.operator.resync.once()
+        except ApiError:
+            return  # it is asked again
+        except Exception:
+            if not self.killed.is_set():  # its client was closed under it
+                raise
 
     async def bury(self) -> None:
         """Take down what is left of it. It cannot reach anybody any more."""
