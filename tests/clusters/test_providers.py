@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -67,6 +68,17 @@ def test_where_none_is_possible_it_is_an_error_that_says_not_run(
     offered(monkeypatch, kind="no Docker", host="not root")
     with pytest.raises(Unavailable, match="NOT RUN"):
         command.chosen(None)
+
+
+@pytest.mark.parametrize(("ci", "status"), [("1", 1), ("true", 1), ("", 0), ("0", 0)])
+def test_a_smoke_that_cannot_run_fails_in_ci_and_says_so_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ci: str, status: int
+) -> None:
+    offered(monkeypatch, kind="no Docker", host="not root")
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(sys, "argv", ["e2e", "smoke"])
+    assert command.main() == status
+    assert "NOT RUN" in capsys.readouterr().err
 
 
 def test_one_that_was_asked_for_and_is_not_possible_is_not_replaced(
