@@ -20,7 +20,7 @@ from e2e.host import debian
 from e2e.host.store import CONTAINERD_ROOT
 from kube import flags
 from kube.binaries import crd_layers, find_binaries
-from kube.control_plane import ControlPlane, _seeding
+from kube.control_plane import ControlPlane, seeding
 from kube.credentials import ADMIN, identities, write_signing_keys, write_token_file
 from kube.processes import Ended, Program
 from kube.rest import Rest, resource
@@ -101,7 +101,7 @@ def _control_plane(place: Place) -> ControlPlane:
     known = identities(USERS)
     write_signing_keys(folder)
     write_token_file(folder / "tokens.csv", known)
-    seed = seed_folder(binaries, (theirs,), _seeding)
+    seed = seed_folder(binaries, (theirs,), seeding)
     if seed is not None:
         shutil.copytree(seed, folder / "etcd")
     return ControlPlane(folder, binaries, known, settings.SERVER)
@@ -118,6 +118,11 @@ def _start(plane: ControlPlane, place: Place) -> None:
     admin = plane.kubeconfig()
     plane.run("kube-controller-manager", *settings.controller_manager(plane.folder, admin))
     plane.run("kube-scheduler", *flags.scheduler(plane.folder, admin))
+    _start_node(plane, place, environment)
+
+
+def _start_node(plane: ControlPlane, place: Place, environment: Mapping[str, str]) -> None:
+    """kubelet, DNS and service proxy; until pods can be made, and run."""
     _wait(plane, "containerd", lambda: Path("/run/containerd.sock").exists())
     kubelet = _program(plane, environment, Path(plane.binaries.path("kubelet")))
     kubelet(*settings.kubelet_flags(place.folder, plane.kubeconfig(f"system:node:{settings.NODE}")))
@@ -125,7 +130,7 @@ def _start(plane: ControlPlane, place: Place) -> None:
     for body in settings.dns_service():
         plural = {"Service": "services", "EndpointSlice": "endpointslices"}[body["kind"]]
         rest.create(resource(body["apiVersion"], plural, "kube-system"), body)
-    (place.folder / "Corefile").write_text(settings.corefile(admin))
+    (place.folder / "Corefile").write_text(settings.corefile(plane.kubeconfig()))
     dns = _program(plane, environment, place.programs / "coredns")
     dns("-conf", str(place.folder / "Corefile"))
     proxy = _program(plane, environment, Path(plane.binaries.path("kube-proxy")))

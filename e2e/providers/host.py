@@ -21,7 +21,7 @@ from e2e.host.node import Place, node
 from e2e.host.programs import programs
 from e2e.kubectl import Kubectl
 from e2e.providers.addresses import by_name
-from kube.binaries import find_binaries
+from kube.binaries import find_binaries, kuberay_data
 from kube.control_plane import ControlPlane
 from kube.processes import Ended, Program
 
@@ -33,6 +33,8 @@ class Host:
     name = "host"
 
     def why_not(self) -> str | None:
+        if kuberay_data() is None:
+            return "KubeRay's CRDs are not here: name their folder by KUBERAY_DATA"
         return enter.why_not()
 
     @contextlib.contextmanager

@@ -182,7 +182,7 @@ def _started(
     crds: Sequence[Path] | None,
     controllers: bool,
 ) -> ControlPlane:
-    seed = seed_folder(binaries, crd_layers() if crds is None else (crds,), _seeding)
+    seed = seed_folder(binaries, crd_layers() if crds is None else (crds,), seeding)
     for attempt in range(ATTEMPTS):
         plane = _prepared(folder / str(attempt), binaries, identities(users), seed)
         try:
@@ -202,7 +202,7 @@ def _started(
     raise AssertionError("unreachable")
 
 
-def _seeding(binaries: Binaries, below: Path | None, crds: Layer, folder: Path) -> Path:
+def seeding(binaries: Binaries, below: Path | None, crds: Layer, folder: Path) -> Path:
     """etcd's data with the CRDs in it, made by an API server that is killed afterwards."""
     plane = _prepared(folder, binaries, identities({ADMIN: USERS[ADMIN]}), below)
     try:
