@@ -5,6 +5,7 @@ LancemillError
 │   └── PlanError          right by itself, wrong for this source or sink
 ├── RunError               the run failed; says what is kept                   exit 1
 │   ├── BudgetExceeded     more rows failed than spec.errors allows
+│   ├── PreflightFailed    a worker group cannot do its part; no row was done    exit 2
 │   ├── ValidationFailed   a spec.validate query did not hold
 │   ├── RunConflict        another process is on this run, or the id means other work
 │   │   └── Overtaken      another attempt has taken the run over                exit 3
@@ -69,6 +70,17 @@ class BudgetExceeded(RunError):
     """More rows failed than `spec.errors` allows."""
 
     final = True
+
+
+class PreflightFailed(RunError):
+    """A worker group cannot do its part of the run; this attempt has done no row."""
+
+    exit_status = 2
+
+    def __init__(self, problems: Sequence[str], *, final: bool) -> None:
+        """`problems`: a line each, with group, node and what would be right."""
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems), final=final)
 
 
 class ValidationFailed(RunError):

@@ -49,6 +49,7 @@ class Work:
         """`tell`: where to say in words what a reader should know."""
         self._prepared = request.prepared
         self._engine = request.options.engine
+        self._ledger = request.ledger().folder.uri
         self._shards = shards
         self._tell = tell
         plan, errors = request.prepared.plan, request.prepared.pipeline.spec.errors
@@ -121,7 +122,7 @@ class Work:
     ) -> None:
         from lancemill.engine.ray.engine import RayEngine
 
-        engine = RayEngine(self._prepared, self._budget, self.meter, self._tell)
+        engine = RayEngine(self._prepared, self._budget, self.meter, self._tell, self._ledger)
         self._watch(engine)
         engine.run(snapshot, todo, base, finish)
 

@@ -50,12 +50,17 @@ class Node:
     id: str
     resources: Mapping[str, float]
     labels: Mapping[str, str]
+    address: str = ""
 
 
 def nodes() -> list[Node]:
     """The cluster's nodes that are alive now."""
     told: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return [Node(one["NodeID"], one["Resources"], one["Labels"]) for one in told if one["Alive"]]
+    return [
+        Node(one["NodeID"], one["Resources"], one["Labels"], one["NodeManagerAddress"])
+        for one in told
+        if one["Alive"]
+    ]
 
 
 def slots(there: Sequence[Node], pool: Pool) -> int:

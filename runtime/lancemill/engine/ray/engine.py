@@ -26,6 +26,7 @@ from lancemill.engine.ray.crew import Crew, Died, Lease
 from lancemill.engine.ray.opened import Handed
 from lancemill.engine.ray.owner import Hello
 from lancemill.engine.ray.pools import Pool, pools_of
+from lancemill.engine.ray.preflight import Preflight, Task
 from lancemill.engine.ray.report import Report
 from lancemill.engine.ray.shards import CAREFUL_DEATHS, DEATHS, Shards
 from lancemill.engine.ray.told import error_of
@@ -45,8 +46,12 @@ Tell = Callable[[str], None]
 class RayEngine:
     """Does shards on Ray. `run` at most once; `stop` at any time, also from a signal."""
 
-    def __init__(self, prepared: Prepared, budget: Budget, meter: Meter, tell: Tell) -> None:
+    def __init__(
+        self, prepared: Prepared, budget: Budget, meter: Meter, tell: Tell, ledger: str
+    ) -> None:
+        """`ledger`: the URI of the run's."""
         self._prepared = prepared
+        self._ledger = ledger
         self._budget = budget
         self._meter = meter
         self._tell = tell
@@ -76,7 +81,9 @@ class RayEngine:
             pools = pools_of(plan, grouped=is_grouped(nodes()))
             brief = brief_of(self._prepared, snapshot, sink_base, pools)
             handed = Handed(brief.key, (ray.put(brief),))
-            driver = _Driver(self, handed, pools, Shards(todo), finish)
+            task = Task(todo[0].start, self._ledger, self._tell)
+            preflight = Preflight.of(brief, handed, plan, task)
+            driver = _Driver(self, handed, pools, Shards(todo), finish, preflight)
             driver.run()
 
     @property
@@ -99,8 +106,10 @@ class _Driver:
         pools: tuple[Pool, ...],
         shards: Shards,
         finish: Callable[[ShardResult], None],
+        preflight: Preflight,
     ) -> None:
         self._engine = engine
+        self._preflight = preflight
         self._meter = engine._meter
         self._pools = pools
         self._shards = shards
@@ -120,12 +129,16 @@ class _Driver:
                 for lease, event in self._crew.events(POLL_S):
                     self._heard(lease, event)
         finally:
+            self._preflight.close()
             self._crew.dismiss()
 
     # -- who does what
 
     def _lease(self) -> None:
         self._look()
+        passed = self._preflight.passed(self._nodes)
+        if not self._preflight.may_ask_for_workers(self._nodes):
+            return
         last = self._pools[-1]
         there = slots(self._nodes, last)
         while (shard := self._shards.next_careful()) is not None:
@@ -134,7 +147,7 @@ class _Driver:
         most, left = self._most(last, there), self._shards.unfinished
         number = balance.workers(there, most, left, alone)
         self._crew.resize(number)
-        if len(self._crew.members) > number:
+        if not passed or len(self._crew.members) > number:
             return  # who is at work comes to an end first, and makes room
         streams = self._streams()
         for member in self._crew.ready:
@@ -170,9 +183,10 @@ class _Driver:
     def _heard(self, lease: Lease | None, event: Report | Died | Hello) -> None:
         if isinstance(event, Hello):
             self._failed_starts = 0
+            self._looked = 0.0  # its node may be new
             self._meter.touch()
             if event.told is not None:
-                raise error_of(event.told)
+                raise self._preflight.instead_of(error_of(event.told))
         elif isinstance(event, Died):
             self._died(lease, event)
         else:
@@ -206,7 +220,8 @@ class _Driver:
         if lease is None:
             self._failed_starts += 1
             if self._failed_starts >= STARTS:
-                raise RunError(f"workers die before they are ready: {_short(died.error)}")
+                words = f"workers die before they are ready: {_short(died.error)}"
+                raise self._preflight.instead_of(RunError(words))
             return
         self._looked = 0.0
         self._nodes = nodes()
