@@ -16,6 +16,7 @@ import pytest
 from support.material import pictures as real_pictures
 
 from .given import Place
+from .stage import Stage, stage
 
 SOME = 20
 
@@ -57,15 +58,7 @@ def bare_environment(
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real pictures, each several times under other names, and two that are cut short."""
     folder = tmp_path_factory.mktemp("corpus") / "pictures"
-    folder.mkdir()
-    plain = [path for path in real_pictures() if path.suffix in (".png", ".jpg", ".jpeg")]
-    small = sorted(plain, key=lambda path: path.stat().st_size)[:SOME]
-    for turn in range(4):
-        for index, path in enumerate(small):
-            name = f"p{turn}{index:02}{path.suffix}"
-            (folder / name).write_bytes(path.read_bytes())
-    for index in (3, 60):
-        (folder / f"q{index:02}.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
+    write_corpus(folder)
     return folder
 
 
@@ -73,3 +66,23 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(tmp_path: Path, corpus: Path) -> Place:
     (tmp_path / "pictures").symlink_to(corpus, target_is_directory=True)
     return Place(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def groups() -> Iterator[Stage]:
+    """A cluster with a CPU group and a GPU group, and a head that has no CPU."""
+    pytest.importorskip("ray")
+    with stage(("cpu", 2, 0), ("gpu", 1, 1)) as made:
+        yield made
+
+
+def write_corpus(folder: Path) -> None:
+    """Real pictures under four names each, and two files that are cut short."""
+    folder.mkdir()
+    plain = [path for path in real_pictures() if path.suffix in (".png", ".jpg", ".jpeg")]
+    small = sorted(plain, key=lambda path: path.stat().st_size)[:SOME]
+    for turn in range(4):
+        for index, path in enumerate(small):
+            (folder / f"p{turn}{index:02}{path.suffix}").write_bytes(path.read_bytes())
+    for index in (3, 60):
+        (folder / f"q{index:02}.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
