@@ -10,9 +10,10 @@ from pydantic import Field
 
 from lancemill_api.base import Model
 from lancemill_api.cluster import Cluster
+from lancemill_api.code import Code, Requirement
 from lancemill_api.failures import Errors
 from lancemill_api.metadata import Metadata
-from lancemill_api.rules import AtLeastOne, Cel, Finding, NotAbove, Unique
+from lancemill_api.rules import AtLeastOne, Cel, Finding, NoRepeats, NotAbove, Unique
 from lancemill_api.run import Run
 from lancemill_api.runtime import Runtime
 from lancemill_api.scalars import Name, Query
@@ -138,6 +139,7 @@ class PipelineSpec(Model):
         Unique("stages"),
         Unique("validate"),
         Unique("summary"),
+        NoRepeats("requirements"),
         PlacementsFitTheCluster(),
         ErrorRulesNameStages(),
     )
@@ -155,6 +157,12 @@ class PipelineSpec(Model):
     """Where rows go: exactly one of lance, parquet and jsonl."""
     errors: Errors = Errors()
     """What happens to rows that fail, and how many may."""
+    code: Code | None = None
+    """Your own functions, for stages with udf. Default: files beside the manifest, and what the
+    image has."""
+    requirements: Annotated[tuple[Requirement, ...], Field(max_length=64)] = ()
+    """Python packages that your functions need beside what the image has, each with its versions.
+    Wheels only; kept between runs. Default: none."""
     runtime: Runtime = Runtime()
     """What the pods of a run hold: image, identity, environment. A local run does not read it."""
     cluster: Cluster | None = None

@@ -97,8 +97,10 @@ def _cluster(
     workers = groups.worker_groups(spec.cluster)
     autoscaled = groups.is_autoscaled(workers, spec.run.queue_name)
     version = (spec.cluster.ray_version if spec.cluster else None) or defaults.ray_version
-    mounts = volumes.manifest(names.config_map(identity.name, run)) + volumes.credentials(
-        storage_secrets(pipeline, *datasets)
+    mounts = (
+        volumes.manifest(names.config_map(identity.name, run))
+        + volumes.credentials(storage_secrets(pipeline, *datasets))
+        + volumes.code(spec.code)
     )
     shared = groups.Shared(
         runtime=spec.runtime,

@@ -31,6 +31,7 @@ _NAMED_BY = {
     "serviceAccountName": "ServiceAccount",
     "priorityClassName": "PriorityClass",
     "dataset": "LanceDataset",
+    "configMap": "ConfigMap",
 }
 """For a field that holds a name: of what."""
 

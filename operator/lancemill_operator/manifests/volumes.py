@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lancemill_api.cluster import Placed
+from lancemill_api.code import Code
 from lancemill_operator import names
 from lancemill_operator.manifests.written import written
 
@@ -15,6 +16,8 @@ MANIFEST_KEY = "manifest.yaml"
 MANIFEST = f"{MANIFEST_FOLDER}/{MANIFEST_KEY}"
 SECRETS_FOLDER = "/var/run/lancemill/secrets"
 """Where the runtime looks for a store's credentials, a folder for each Secret."""
+CODE_FOLDER = "/var/run/lancemill/code"
+"""Where the runtime looks for the user's code of a ConfigMap."""
 TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_VOLUME = "lancemill-api-token"
 
@@ -51,6 +54,14 @@ def credentials(secrets: Iterable[str]) -> Mounts:
             {"mountPath": f"{SECRETS_FOLDER}/{secret}"},
         )
     return mounted
+
+
+def code(asked: Code | None) -> Mounts:
+    """The ConfigMap with the user's code, where the manifest names one."""
+    if asked is None or asked.config_map is None:
+        return Mounts()
+    volume = {"configMap": {"name": asked.config_map}}
+    return _one("lancemill-code", volume, {"mountPath": CODE_FOLDER})
 
 
 def own(placed: Placed) -> Mounts:

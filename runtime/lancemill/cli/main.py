@@ -11,7 +11,19 @@ from typing import Annotated
 
 import typer
 
-from lancemill.cli import doctor, init, plan, probe, quarantine, run, runs, show, validate, view
+from lancemill.cli import (
+    doctor,
+    init,
+    package,
+    plan,
+    probe,
+    quarantine,
+    run,
+    runs,
+    show,
+    validate,
+    view,
+)
 from lancemill.cli.cluster import cancel, logs, rerun, status, submit
 
 STOPPED = (130, 4)
@@ -29,6 +41,7 @@ app.command()(init.init)
 app.command()(validate.validate)
 app.command()(plan.plan)
 app.command()(run.run)
+app.command()(package.package)
 app.command()(runs.runs)
 app.command()(show.show)
 app.command()(view.view)

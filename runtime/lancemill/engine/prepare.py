@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from lancemill.code.provide import provide
 from lancemill.engine.context import local_context
 from lancemill.errors import ManifestError, Mistake, PlanError
 from lancemill.manifest import Job
@@ -39,6 +40,8 @@ class Prepared:
     context: WorkerContext
     datasets: Mapping[str, LanceDataset] = field(default_factory=dict)
     """LanceDatasets that the manifest's names mean, for a worker that prepares it elsewhere."""
+    notes: tuple[str, ...] = ()
+    """What took time before anything ran, in words."""
 
 
 def prepare_job(job: Job) -> Prepared:
@@ -57,6 +60,8 @@ def prepare(
     context: WorkerContext,
 ) -> Prepared:
     """Opens both ends and plans; PlanError with every mistake, StorageError from a store."""
+    code = provide(pipeline.spec, base)
+    context = replace(context, code=code.folder, code_sha256=code.sha256)
     sink = open_sink(pipeline.spec.sink, datasets, base=base)
     source = open_source(
         pipeline.spec.source,
@@ -76,7 +81,7 @@ def prepare(
     mistakes += _check_queries(pipeline, plan.output)
     if mistakes:
         raise PlanError(mistakes)
-    return Prepared(pipeline, plan, source, sink, context, datasets)
+    return Prepared(pipeline, plan, source, sink, context, datasets, code.notes)
 
 
 def _check_row_ids(pipeline: MultimodalPipeline, sink: Sink, base: Path) -> list[Mistake]:

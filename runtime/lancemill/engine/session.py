@@ -37,6 +37,8 @@ def run_job(
     options = replace(options, manifest=job.text, sample_first=_sample_first(job, options))
     run = RunInProgress(_prepared(job, options), options, watcher)
     begun(run)
+    for note in run.prepared.notes:
+        watcher.event(note)
     with interruptible(run) as wake, _guard(run, options, wake):
         try:
             summary = run.execute()

@@ -113,6 +113,24 @@ def load(entrypoint: str, base: Path) -> Any:
     return found
 
 
+def forget_others(shelf: Path, folder: Path) -> None:
+    """Let go of modules below `shelf` that do not lie in `folder`: code of an earlier run, whose
+    modules may have the same names."""
+    for name, module in list(sys.modules.items()):
+        places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
+        if any(_is_other(Path(place), shelf, folder) for place in places if place):
+            del sys.modules[name]
+    sys.meta_path[:] = [
+        one
+        for one in sys.meta_path
+        if not isinstance(one, _BesideManifest) or not _is_other(Path(one.folder), shelf, folder)
+    ]
+
+
+def _is_other(place: Path, shelf: Path, folder: Path) -> bool:
+    return place.is_relative_to(shelf) and not place.is_relative_to(folder)
+
+
 def _imported_file(code: Code) -> ModuleType:
     """A file as a module whose name holds its content's hash: an edited file is another module."""
     name = f"lancemill_code_{Path(code.origin).stem}_{code.sha256[:16]}"

@@ -51,9 +51,18 @@ class WorkerContext:
     io_concurrency: int = 64
     """Requests that may be in flight at once."""
     base: Path = field(default_factory=Path)
-    """Folder of the manifest: relative paths and local user code start here."""
+    """Folder of the manifest: relative paths start here, and local user code."""
     storage: Any = None
     """The source's storage block, for operations that have none of their own."""
+    code: Path | None = None
+    """Folder of the user's code, where the manifest tells of one; else it lies in `base`."""
+    code_sha256: str | None = None
+    """What all the code in `code` is."""
+
+    @property
+    def entrypoints(self) -> Path:
+        """Where the user's functions are looked for."""
+        return self.code or self.base
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,10 @@ A process of its own (`isolation: process`) also survives crashes (fault WorkerC
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -38,11 +41,16 @@ log = logging.getLogger(__name__)
 def resolve(spec: Any, context: WorkerContext, place: Place) -> Code:
     """The function's code, found and hashed without running it; PlanError where there is none."""
     try:
-        return locate(spec.entrypoint, context.base)
+        found = locate(spec.entrypoint, context.entrypoints)
     except EntrypointError as error:
         raise PlanError.at(place.at("entrypoint"), str(error)) from None
     except OSError as error:
         raise PlanError.at(place.at("entrypoint"), f"cannot be read: {error}") from None
+    if context.code is None or not Path(found.origin).is_relative_to(context.code.resolve()):
+        return found
+    # Code that travels as one whole changes as one: also by what the function's file imports.
+    whole = hashlib.sha256(f"{context.code_sha256} {found.sha256}".encode()).hexdigest()
+    return replace(found, sha256=whole)
 
 
 def bind(spec: Any, schema: pa.Schema, place: Place, resolved: Any = None) -> Bound:
@@ -62,9 +70,9 @@ def bind(spec: Any, schema: pa.Schema, place: Place, resolved: Any = None) -> Bo
     def open_(context: WorkerContext) -> Applied:
         runner: Runner
         if spec.isolation == "process":
-            runner = InProcesses(spec, declared, place.stage, context.base)
+            runner = InProcesses(spec, declared, place.stage, context.entrypoints)
         else:
-            runner = InThreads(spec, declared, place.stage, context.base)
+            runner = InThreads(spec, declared, place.stage, context.entrypoints)
         return Udf(runner, made, declared, inputs, place.stage)
 
     return Bound(

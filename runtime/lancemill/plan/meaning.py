@@ -42,6 +42,7 @@ def meaning_of(pipeline: MultimodalPipeline, plan: Plan, limit: int | None) -> d
         "stages": stages,
         "sink": {"kind": kind, **_plain(sink)},
         "limit": limit,
+        **({"requirements": sorted(asked)} if (asked := pipeline.spec.requirements) else {}),
     }
 
 

@@ -18,6 +18,7 @@ def test_everything_that_a_pipeline_names_is_found_with_its_place() -> None:
         ("spec.source.objects.storage.secretRef.name", "Secret", "photos-reader", False),
         ("spec.stages[2].infer.model.storage.secretRef.name", "Secret", "models-reader", False),
         ("spec.sink.lance.dataset", "LanceDataset", "cats-224", False),
+        ("spec.code.configMap", "ConfigMap", "cats-udfs", False),
         ("spec.runtime.serviceAccountName", "ServiceAccount", "vision", False),
         ("spec.runtime.env[1].valueFrom.secretKeyRef.name", "Secret", "hugging-face", False),
         ("spec.runtime.env[2].valueFrom.configMapKeyRef.name", "ConfigMap", "flavours", True),

@@ -33,6 +33,8 @@ class Brief:
     """The snapshot's document."""
     sink_base: Any
     pools: tuple[Pool, ...]
+    code_sha256: str | None = None
+    """What the user's code is, as the driver found it."""
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     """What processes keep it by."""
 
@@ -51,4 +53,5 @@ def brief_of(
         snapshot=snapshot.document,
         sink_base=sink_base,
         pools=pools,
+        code_sha256=prepared.context.code_sha256,
     )

@@ -187,6 +187,8 @@ class _Driver:
             self._meter.touch()
             if event.told is not None:
                 raise self._preflight.instead_of(error_of(event.told))
+            for note in event.notes:
+                self._engine._tell(f"worker on node {event.node[:8]}: {note}")
         elif isinstance(event, Died):
             self._died(lease, event)
         else:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import ray
 
+from lancemill.code.provide import provide
 from lancemill.engine.context import usable_cores
 from lancemill.engine.faults import FaultPolicy, policy_of
 from lancemill.engine.local import SINK_STAGE
@@ -42,6 +43,7 @@ class Opened:
         self.number = number
         self.pool = brief.pools[number]
         """The pool that this process is of."""
+        self.code = provide(pipeline.spec, brief.base, brief.code_sha256)
         sink = open_sink(pipeline.spec.sink, brief.datasets, base=brief.base)
         source = open_source(
             pipeline.spec.source,
@@ -80,7 +82,13 @@ class Opened:
     def context(self) -> WorkerContext:
         """What this process gives to its operations."""
         cores = self.pool.threads or usable_cores()
-        return WorkerContext(cores=cores, base=self.brief.base, storage=self._storage)
+        return WorkerContext(
+            cores=cores,
+            base=self.brief.base,
+            storage=self._storage,
+            code=self.code.folder,
+            code_sha256=self.code.sha256,
+        )
 
     def between(self, number: int) -> pa.Schema:
         """The columns that leave pool `number`."""

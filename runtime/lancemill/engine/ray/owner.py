@@ -39,6 +39,8 @@ class Hello:
     node: str
     pid: int
     told: Told | None = None
+    notes: tuple[str, ...] = ()
+    """What took time before it was ready, in words."""
 
 
 class Owner:
@@ -54,10 +56,10 @@ class Owner:
         """Open what every shard needs."""
         node = ray.get_runtime_context().get_node_id()
         try:
-            self._handed.open(self._number)
+            notes = self._handed.open(self._number).code.notes
         except Exception as error:
             return Hello(node, os.getpid(), tell(error))
-        return Hello(node, os.getpid())
+        return Hello(node, os.getpid(), notes=notes)
 
     def do(self, shard: Shard, most_streams: int) -> Iterator[Report]:
         """Do a shard; reports, the last of which says how it ended."""

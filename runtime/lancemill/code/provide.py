@@ -1,0 +1,145 @@
+"""What a manifest asks for as code, as folders of this machine: the same call in every process.
+
+Each process asks for itself: the driver, each of Ray's workers, a child that does a shard with
+care. What one of a node has fetched, checked and unpacked, the others find.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lancemill.code.archive import BadArchive, unpack
+from lancemill.code.cache import cache_folder, made_once
+from lancemill.errors import PlanError, RunError, StorageError
+from lancemill.ops.entrypoint import forget_others
+from lancemill.storage import display, is_local, local_path, open_store
+from lancemill_api.code import Code
+from lancemill_api.pipeline import PipelineSpec
+
+CODE_DIR = "LANCEMILL_CODE_DIR"
+MOUNTED = "/var/run/lancemill/code"
+"""Where the operator mounts `spec.code.configMap`."""
+KIND = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """What there is now for this process."""
+
+    folder: Path | None = None
+    """Where entrypoints are looked for. None: beside the manifest."""
+    sha256: str | None = None
+    """What the code in it is."""
+    notes: tuple[str, ...] = ()
+    """What took time, in words."""
+
+
+def provide(spec: PipelineSpec, base: Path, expected: str | None = None) -> Provided:
+    """Code and packages of the manifest, for this process.
+
+    `expected`: what the run's driver found the code to be. PlanError where the code is not what
+    the manifest says, RunError where it or a package cannot be had.
+    """
+    provided = _code(spec.code, base, expected) if spec.code is not None else Provided()
+    if not spec.requirements:
+        return provided
+    from lancemill.code.requirements import install, put_on_path
+
+    installed = install(spec.requirements)
+    if installed is None:
+        return provided
+    put_on_path(installed.folder)
+    if installed.seconds is None:
+        return provided
+    note = f"installed {', '.join(installed.what)} in {installed.seconds:.1f} s"
+    return Provided(provided.folder, provided.sha256, (*provided.notes, note))
+
+
+def _code(code: Code, base: Path, expected: str | None) -> Provided:
+    if code.uri is not None and code.sha256 is not None:
+        provided = _unpacked(code, code.uri, code.sha256, base)
+    else:
+        mounted = _mounted()
+        provided = Provided() if mounted is None else _copied(mounted)
+    if expected is not None and provided.sha256 != expected:
+        raise RunError("spec.code.configMap has changed since the run began: other workers had it")
+    if provided.folder is not None:
+        forget_others(cache_folder() / KIND, provided.folder)
+    return provided
+
+
+def _unpacked(code: Code, uri: str, sha256: str, base: Path) -> Provided:
+    def make(folder: Path) -> None:
+        try:
+            unpack(_fetched(code, uri, sha256, base), folder)
+        except BadArchive as error:
+            raise PlanError.at("spec.code.uri", f"{display(uri)}: {error}") from error
+
+    return _made(sha256, make, f"fetched and unpacked {display(uri)}")
+
+
+def _fetched(code: Code, uri: str, sha256: str, base: Path) -> bytes:
+    content = _read(code, uri, base)
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise PlanError.at(
+            "spec.code.sha256",
+            f"is {sha256}, but {display(uri)} has {found}; `lancemill package` uploads local code "
+            "and fills it in",
+        )
+    return content
+
+
+def _read(code: Code, uri: str, base: Path) -> bytes:
+    if is_local(uri):
+        path = local_path(uri, base)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise PlanError.at("spec.code.uri", f"{path}: {error.strerror}") from None
+    folder, _, name = uri.rpartition("/")
+    content = open_store(folder, code.storage).get(name)
+    if content is None:
+        raise StorageError(
+            f"{display(uri)} does not exist (spec.code.uri)",
+            remedy="`lancemill package` uploads local code and fills it in",
+        )
+    return content
+
+
+def _mounted() -> Path | None:
+    """The ConfigMap's files; None on a machine where none are mounted."""
+    folder = Path(os.environ.get(CODE_DIR) or MOUNTED)
+    return folder if folder.is_dir() else None
+
+
+def _copied(mounted: Path) -> Provided:
+    """A copy, since Kubernetes changes mounted files while a run goes on."""
+    # All files of one moment lie behind this link; it is turned to those of the next at once.
+    moment = mounted / "..data"
+    files = {
+        path.name: path.read_bytes()
+        for path in sorted((moment if moment.is_dir() else mounted).resolve().iterdir())
+        if path.is_file()
+    }
+    digest = hashlib.sha256()
+    for name, content in files.items():
+        digest.update(f"{len(name)} {len(content)} {name}".encode() + content)
+
+    def make(folder: Path) -> None:
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+
+    return _made(digest.hexdigest(), make, "")
+
+
+def _made(sha256: str, make: Callable[[Path], None], words: str) -> Provided:
+    began = time.monotonic()
+    folder, new = made_once(KIND, sha256, make)
+    took = f"{words} in {time.monotonic() - began:.1f} s"
+    return Provided(folder, sha256, (took,) if new and words else ())
