@@ -28,7 +28,7 @@ def test_too_many_broken_pictures_end_the_run_with_a_reason(
     ended = tenant.ended()
     last = ended["status"]["lastRun"]
     assert last["result"] == "Failed"
-    assert "maxRate" in last["message"]
+    assert "6 of 6 rows failed" in last["message"]
     assert condition(ended, "Stalled") == "True"
 
 
