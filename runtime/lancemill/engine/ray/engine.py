@@ -37,6 +37,8 @@ from lancemill.sources.source import Shard, Snapshot
 POLL_S = 0.2
 LOOK_S = 2.0
 """How often the driver looks which nodes there are."""
+PATIENCE_S = 20.0
+"""How long there may be no room for a stage before that is said: nodes take time to come."""
 STARTS = 3
 """Workers that may die before they are ready, one after the other."""
 
@@ -118,6 +120,8 @@ class _Driver:
         self._nodes: list[Node] = []
         self._looked = 0.0
         self._failed_starts = 0
+        self._waited: dict[int, float] = {}
+        """Since when there has been no room for a pool; for ever once that was said."""
 
     def run(self) -> None:
         try:
@@ -161,6 +165,19 @@ class _Driver:
             self._looked = time.monotonic()
             self._nodes = nodes()
             self._show()
+            self._say_who_is_waited_for()
+
+    def _say_who_is_waited_for(self) -> None:
+        """Once for each pool: Ray itself waits for a node without a word, and for ever."""
+        for number, pool in enumerate(self._pools):
+            if slots(self._nodes, pool):
+                self._waited.pop(number, None)
+            elif time.monotonic() - self._waited.setdefault(number, time.monotonic()) > PATIENCE_S:
+                self._waited[number] = float("inf")
+                place = f"group '{pool.group}'" if pool.group is not None else "the cluster"
+                self._engine._tell(
+                    f"no node of {place} has room for stage {pool.name} yet: waiting"
+                )
 
     def _most(self, pool: Pool, there: int) -> int:
         """Workers of `pool` when its group has grown as far as it may."""
