@@ -13,5 +13,5 @@
     counts.py    counters on their way to the driver
     told.py      errors on their way to the driver
 
-`ray` is imported here and nowhere else. docs/decisions/0019-ray-engine.md tells why it is so.
+`ray` is imported here and nowhere else. docs/decisions/0021-ray-engine.md tells why it is so.
 """
