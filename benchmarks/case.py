@@ -8,9 +8,12 @@ the runner measures the whole process from outside.
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import resource
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +44,29 @@ def dataset(out: Path) -> str:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def start_ray(gpus: int = 0) -> None:
+    """A Ray of this process's own, in a folder of its own: never one that happens to run here."""
+    import ray
+
+    folder = tempfile.mkdtemp(prefix="bench-", dir="/tmp")
+    atexit.register(_stop_ray, folder)
+    ray.init(
+        address="local",
+        num_cpus=cores(),
+        num_gpus=gpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        _temp_dir=folder,
+    )
+
+
+def _stop_ray(folder: str) -> None:
+    import ray
+
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(

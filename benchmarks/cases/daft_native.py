@@ -22,9 +22,7 @@ def prepare(given: Namespace) -> case.Job:
     from daft.functions import decode_image, download, resize
 
     if given.ray:
-        import ray
-
-        ray.init(num_cpus=case.cores(), include_dashboard=False, log_to_driver=False)
+        case.start_ray()
         daft.set_runner_ray()
     else:
         daft.set_runner_native()

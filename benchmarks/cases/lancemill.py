@@ -30,7 +30,7 @@ def prepare(given: Namespace) -> case.Job:
         import_module(module)
 
     if given.engine == "ray":
-        start_ray(gpus=1 if given.manifest else 0)
+        case.start_ray(gpus=1 if given.manifest else 0)
 
     uri = case.dataset(given.out.resolve())
     overrides = [f"spec.sink.lance.uri={uri}", *source(given)]
@@ -51,19 +51,6 @@ def prepare(given: Namespace) -> case.Job:
         return int(lance.dataset(uri).count_rows())
 
     return job
-
-
-def start_ray(gpus: int) -> None:
-    """As the engine would start it by itself, with what every peer on Ray gets."""
-    import ray
-
-    ray.init(
-        address="local",
-        num_cpus=case.cores(),
-        num_gpus=gpus,
-        include_dashboard=False,
-        log_to_driver=False,
-    )
 
 
 def source(given: Namespace) -> list[str]:

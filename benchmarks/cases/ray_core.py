@@ -36,11 +36,11 @@ def fragment(files: list[str], uri: str) -> bytes:
 
 def prepare(given: Namespace) -> case.Job:
     import lance
-
     import ray
+
     from benchmarks import rows
 
-    ray.init(num_cpus=case.cores(), include_dashboard=False, log_to_driver=False)
+    case.start_ray()
     task = ray.remote(fragment)
     files = list(map(str, paths(given.input)))
     uri = case.dataset(given.out)

@@ -75,7 +75,7 @@ def prepare(given: Namespace) -> case.Job:
 
     from benchmarks import rows
 
-    ray.init(num_cpus=case.cores(), include_dashboard=False, log_to_driver=False)
+    case.start_ray()
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -101,7 +101,8 @@ def prepare(given: Namespace) -> case.Job:
         return int(lance.LanceDataset.commit(uri, made).count_rows())
 
     files = list(map(str, paths(given.input)))
-    write(files[: 4 * case.cores()], str(given.out / "warm.lance"), case.cores())
+    if not given.cold:
+        write(files[: 4 * case.cores()], str(given.out / "warm.lance"), case.cores())
     return lambda: write(files, case.dataset(given.out), given.blocks or None)
 
 
@@ -115,5 +116,6 @@ if __name__ == "__main__":
     arguments.add_argument("--read", choices=["images", "paths"], default="images")
     arguments.add_argument("--kernel", choices=["fast", "pillow"], default="pillow")
     arguments.add_argument("--rows", type=int, default=64, help="rows of a fragment")
+    arguments.add_argument("--cold", action="store_true", help="no tiny dataset beforehand")
     arguments.add_argument("--blocks", type=int, default=0, help="blocks of the source; 0: Ray's")
     case.main(prepare, arguments)

@@ -1,12 +1,12 @@
-"""`python -m benchmarks.ray`: Lancemill on Ray, its peers on Ray, and bare Ray; see README.md."""
+"""`python -m benchmarks.on_ray`: Lancemill, its peers and bare tasks on Ray; see README.md."""
 
 from __future__ import annotations
 
 import sys
 
 from benchmarks.__main__ import main
-from benchmarks.ray.goals import GOALS
-from benchmarks.ray.suite import GROUPS
+from benchmarks.on_ray.goals import GOALS
+from benchmarks.on_ray.suite import GROUPS
 
 if __name__ == "__main__":
     sys.exit(main(GROUPS, GOALS, __doc__))
