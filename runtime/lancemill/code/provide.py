@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lancemill.code.archive import BadArchive, unpack
-from lancemill.code.cache import cache_folder, made_once
+from lancemill.code.cache import made_once
 from lancemill.errors import PlanError, RunError, StorageError
-from lancemill.ops.entrypoint import forget_others
+from lancemill.ops.entrypoint import only_code_of
 from lancemill.storage import display, is_local, local_path, open_store
 from lancemill_api.code import Code
 from lancemill_api.pipeline import PipelineSpec
@@ -46,6 +46,7 @@ def provide(spec: PipelineSpec, base: Path, expected: str | None = None) -> Prov
     the manifest says, RunError where it or a package cannot be had.
     """
     provided = _code(spec.code, base, expected) if spec.code is not None else Provided()
+    only_code_of(provided.folder)
     if not spec.requirements:
         return provided
     from lancemill.code.requirements import install, put_on_path
@@ -68,8 +69,6 @@ def _code(code: Code, base: Path, expected: str | None) -> Provided:
         provided = Provided() if mounted is None else _copied(mounted)
     if expected is not None and provided.sha256 != expected:
         raise RunError("spec.code.configMap has changed since the run began: other workers had it")
-    if provided.folder is not None:
-        forget_others(cache_folder() / KIND, provided.folder)
     return provided
 
 

@@ -29,10 +29,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from lancemill.code.cache import cache_folder, made_once
+from lancemill.code.cache import made_once
 from lancemill.errors import RunError
 
 INSTALL_TIMEOUT_S = 900.0
+CONFLICT = "The conflict is caused by:"
+HELD = "The user requested (constraint)"
+"""How pip begins to tell what does not fit together, and what it calls a constraint."""
 KIND = "packages"
 OURS = ("lancemill",)
 """Whose dependencies are held to the versions that are there, also where the manifest asks for
@@ -75,19 +78,22 @@ def install(requirements: Sequence[str]) -> Installed | None:
 def put_on_path(folder: Path) -> None:
     """Let this process import from `folder` first; RunError where it has loaded packages that were
     installed for other requirements."""
-    shelf = cache_folder() / KIND
-    for name, module in list(sys.modules.items()):
+    others = _on_path - {folder}
+    for name, module in list(sys.modules.items()) if others else ():
         file = getattr(module, "__file__", None)
-        if file and Path(file).is_relative_to(shelf) and not Path(file).is_relative_to(folder):
+        if file and any(Path(file).is_relative_to(other) for other in others):
             raise RunError(
                 f"this process has loaded {name} for a manifest with other requirements",
                 remedy="run this one in a process of its own",
             )
-    sys.path[:] = [
-        str(folder),
-        *(one for one in sys.path if not one or not Path(one).is_relative_to(shelf)),
-    ]
+    _on_path.add(folder)
+    known = {str(one) for one in _on_path}
+    sys.path[:] = [str(folder), *(one for one in sys.path if one not in known)]
     importlib.invalidate_caches()
+
+
+_on_path: set[Path] = set()
+"""Folders that this process was given."""
 
 
 def _is_there(wanted: Requirement) -> bool:
@@ -161,7 +167,7 @@ def _install(missing: Sequence[str], constraints: Sequence[str], folder: Path) -
     except OSError as error:
         raise _cannot(missing, f"{command[0]}: {error.strerror}") from error
     if done.returncode != 0:
-        raise _cannot(missing, _reason(done.stderr or done.stdout))
+        raise _cannot(missing, _reason(f"{done.stdout}\n{done.stderr}"))
 
 
 def _installer(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -170,13 +176,14 @@ def _installer(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
     pip first: files that tell where an organisation's index is are pip's.
     """
     env = dict(environ)
-    quietly = ["install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-compile"]
+    quietly = ["install", "--no-input", "--disable-pip-version-check", "--no-compile"]
     if find_spec("pip") is not None:
         return [sys.executable, "-m", "pip", *quietly], env
     if (uv := shutil.which("uv")) is not None:
         env |= {theirs: env[pips] for pips, theirs in _FOR_UV.items() if pips in env}
         return [uv, "pip", "install", "--quiet", "--python", sys.executable], env
-    if (pip := shutil.which("pip")) is not None:
+    elsewhere = os.pathsep.join((f"{sys.base_prefix}/bin", env.get("PATH", os.defpath)))
+    if (pip := shutil.which("pip", path=elsewhere)) is not None:
         return [pip, "--python", sys.executable, *quietly], env
     raise RunError(
         "spec.requirements needs pip or uv, and there is neither",
@@ -195,6 +202,9 @@ def _cannot(missing: Sequence[str], why: str) -> RunError:
 def _reason(output: str) -> str:
     """The line that says most, without a login in an address."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"(?i)error|\W+ no solution|.*because ", line)]
-    said = " ".join((errors[-1:] or lines[-1:]) or ["it does not say why"])
-    return re.sub(r"://[^/\s@]*@", "://", said.removeprefix("ERROR: "))[:500]
+    errors = [line for line in lines if line.startswith(("ERROR:", "error:", "Because "))]
+    said = (errors or lines or ["it does not say why"])[-1].removeprefix("ERROR: ")
+    if CONFLICT in lines:
+        facts = lines[lines.index(CONFLICT) + 1 :][:2]
+        said = "; ".join(one.replace(HELD, "Lancemill runs with") for one in facts)
+    return re.sub(r"://[^/\s@]*@", "://", said)[:500]

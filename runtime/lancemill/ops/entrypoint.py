@@ -12,7 +12,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -113,22 +113,29 @@ def load(entrypoint: str, base: Path) -> Any:
     return found
 
 
-def forget_others(shelf: Path, folder: Path) -> None:
-    """Let go of modules below `shelf` that do not lie in `folder`: code of an earlier run, whose
-    modules may have the same names."""
-    for name, module in list(sys.modules.items()):
+_code_folders: set[Path] = set()
+"""Folders of code that travelled here, for runs of this process."""
+
+
+def only_code_of(folder: Path | None) -> None:
+    """Let go of modules of other folders that this was called with: code of earlier runs, whose
+    modules may have the names of those that come now. None: the code comes from elsewhere."""
+    others = _code_folders - {folder}
+    if folder is not None:
+        _code_folders.add(folder)
+    for name, module in list(sys.modules.items()) if others else ():
         places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
-        if any(_is_other(Path(place), shelf, folder) for place in places if place):
+        if any(_is_below(Path(place), others) for place in places if place):
             del sys.modules[name]
     sys.meta_path[:] = [
         one
         for one in sys.meta_path
-        if not isinstance(one, _BesideManifest) or not _is_other(Path(one.folder), shelf, folder)
+        if not isinstance(one, _BesideManifest) or not _is_below(Path(one.folder), others)
     ]
 
 
-def _is_other(place: Path, shelf: Path, folder: Path) -> bool:
-    return place.is_relative_to(shelf) and not place.is_relative_to(folder)
+def _is_below(place: Path, folders: Collection[Path]) -> bool:
+    return any(place.is_relative_to(folder) for folder in folders)
 
 
 def _imported_file(code: Code) -> ModuleType:

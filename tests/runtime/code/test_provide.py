@@ -10,6 +10,9 @@ import pytest
 
 from lancemill.code.archive import pack
 from lancemill.code.cache import made_once
+from lancemill.code.provide import provide
+from lancemill.errors import RunError
+from lancemill.manifest import load
 from support.servers import S3Server
 
 from .given import UDFS, Place, expected, lancemill, run
@@ -180,10 +183,36 @@ def test_what_failed_to_be_made_is_made_by_the_next_who_asks() -> None:
 def test_a_cache_that_others_can_write_is_not_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lancemill.errors import RunError
-
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o777)
     monkeypatch.setenv("LANCEMILL_CACHE_DIR", str(tmp_path / "shared"))
     with pytest.raises(RunError, match="is not this user's own, and code is run from there"):
         made_once("code", "a", lambda folder: None)
+
+
+def test_code_beside_the_manifest_is_run_after_code_of_a_zip_with_the_same_name(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    place.code()
+    assert run(packaged(place, place.manifest())).status == 0
+    (tmp_path / "my_udfs.py").write_text(UDFS.replace("more.factor", "a_factor"))
+    (tmp_path / "a_factor.py").write_text("FACTOR = 7\n")
+    told = run(place.manifest(name="later"))
+    assert (told.status, place.rows("later")) == (0, expected(7)), told.err
+
+
+def test_a_config_map_that_changes_while_a_run_goes_on_is_not_mixed_with_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mounted").mkdir()
+    (tmp_path / "mounted" / "my_udfs.py").write_text("x = 1\n")
+    monkeypatch.setenv("LANCEMILL_CODE_DIR", str(tmp_path / "mounted"))
+    place = Place(tmp_path)
+    spec = load(place.manifest("code: {configMap: my-udfs}\n")).job().pipeline.spec
+    first = provide(spec, tmp_path)
+    assert first.folder is not None
+    (tmp_path / "mounted" / "my_udfs.py").write_text("x = 2\n")
+    assert (first.folder / "my_udfs.py").read_text() == "x = 1\n"
+    with pytest.raises(RunError, match=r"spec\.code\.configMap has changed since the run began"):
+        provide(spec, tmp_path, first.sha256)

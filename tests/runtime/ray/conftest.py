@@ -22,11 +22,19 @@ SOME = 20
 
 
 @pytest.fixture(scope="session")
-def local_ray() -> Iterator[Any]:
+def ray_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the workers of `local_ray` keep code and packages."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def local_ray(ray_cache: Path) -> Iterator[Any]:
     """A Ray of two CPUs and a GPU, as a run would start it."""
+    os.environ["RAY_raylet_start_wait_time_s"] = "200"  # a busy machine's
     ray = pytest.importorskip("ray")
     folder = tempfile.mkdtemp(prefix="lm-", dir="/tmp")
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    os.environ["LANCEMILL_CACHE_DIR"] = str(ray_cache)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ray.init(
