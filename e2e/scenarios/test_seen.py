@@ -18,6 +18,8 @@ from helm.prometheus import Pod, find_prometheus, running, scrape_jobs
 
 RAY = "ray.io/is-ray-node=yes"
 PATIENCE = 120.0
+SHARDS = 12
+"""So many that the run is still there when Prometheus has looked at it a few times."""
 SEEN = (
     "lancemill_run_active",
     'rate(lancemill_rows_total{direction="out"}[5m]) > 0',
@@ -53,7 +55,7 @@ def addressed(pod: Object) -> Pod:
 def test_a_run_is_seen_by_a_prometheus_that_follows_the_charts_podmonitors(
     tenant: Tenant, tmp_path: Path
 ) -> None:
-    long_run.started(tenant)
+    long_run.started(tenant, SHARDS)
     operators: dict[str, Any] = tenant.cluster.kubectl.at(install.SYSTEM).json("get", "pods")
     pods = [addressed(one) for one in [*operators["items"], *tenant.pods(RAY)]]
     jobs = [job for one in monitors(tenant) for job in scrape_jobs(one, pods, "2s")]
