@@ -57,6 +57,7 @@ class Play:
             if process in self.living:
                 continue
             out = _finished(process)
+            assert "(raylet)" not in out, "Ray speaks between the lines of --json"
             if process.returncode == 0:
                 self._end_living()
                 return

@@ -7,6 +7,7 @@ its own, and stopped behind the run. A Ray that this process has joined already 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import signal
@@ -27,6 +28,8 @@ from lancemill.engine.context import usable_cores
 from lancemill.engine.ray.pools import Pool
 from lancemill.engine.ray.streams import GROUP_LABEL
 from lancemill.errors import RunError
+
+log = logging.getLogger(__name__)
 
 STORE_BYTES = 256 << 20
 """Ray's object store of a local Ray where rows stay in the process that read them."""
@@ -105,12 +108,26 @@ def joined(gpus: float, *, streamed: bool) -> Iterator[str]:
         folder, told = (None, "") if address else _started(gpus, streamed)
         if address:
             _connected(address)
+    _log_what_ray_says()
     try:
         yield told
     finally:
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _log_what_ray_says() -> None:
+    """A raylet's complaints go to our log. Ray prints them to standard output, between the lines
+    of `--json`, and has no option for it; what they tell of is counted and told by us."""
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = _logged
+
+
+def _logged(told: Any, ignore_prefix: bool = False) -> None:
+    log.debug("ray: %s", "\n".join(map(str, told.get("lines", ()))))
 
 
 def _connected(address: str) -> None:
@@ -120,11 +137,14 @@ def _connected(address: str) -> None:
         _knock(address)
         ray.init(address=address, **_QUIETLY)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
         raise RunError(
-            f"there is no Ray at RAY_ADDRESS={address}: {first}",
+            f"there is no Ray at RAY_ADDRESS={address}: {_first_line(error)}",
             remedy="unset RAY_ADDRESS for a Ray of this machine's own",
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _knock(address: str) -> None:
@@ -156,15 +176,20 @@ def _started(gpus: float, streamed: bool) -> tuple[Path, str]:
     """A Ray of this machine's own: no dashboard, nothing printed, its folder gone at the end."""
     has = _gpus_here()
     folder = _folder()
-    ray.init(
-        address="local",
-        num_cpus=usable_cores(),
-        num_gpus=max(has, int(-(-gpus // 1))),
-        include_dashboard=False,
-        object_store_memory=STREAMS_STORE_BYTES if streamed else STORE_BYTES,
-        _temp_dir=str(folder),
-        **_QUIETLY,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=usable_cores(),
+            num_gpus=max(has, math.ceil(gpus)),
+            include_dashboard=False,
+            object_store_memory=STREAMS_STORE_BYTES if streamed else STORE_BYTES,
+            _temp_dir=str(folder),
+            **_QUIETLY,
+        )
+    except Exception as error:  # Ray raises plain ones
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+        raise RunError(f"Ray does not start on this machine: {_first_line(error)}") from error
     if gpus > has:
         return folder, "no GPU on this machine: stages that ask for one run on its cores"
     return folder, ""
