@@ -30,7 +30,7 @@ def ray_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def local_ray(ray_cache: Path) -> Iterator[Any]:
     """A Ray of two CPUs and a GPU, as a run would start it."""
-    os.environ["RAY_raylet_start_wait_time_s"] = "200"  # a busy machine's
+    os.environ.update({"RAY_raylet_start_wait_time_s": "200"})  # a busy machine's
     ray = pytest.importorskip("ray")
     folder = tempfile.mkdtemp(prefix="lm-", dir="/tmp")
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"

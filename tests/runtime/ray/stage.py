@@ -72,7 +72,7 @@ class Stage:
 def stage(*groups: tuple[str, int, int]) -> Iterator[Stage]:
     """A cluster with a node for each group (name, CPUs, GPUs)."""
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    os.environ["RAY_raylet_start_wait_time_s"] = "200"  # a busy machine's
+    os.environ.update({"RAY_raylet_start_wait_time_s": "200"})  # a busy machine's
     from ray.cluster_utils import Cluster
 
     folder = Path(tempfile.mkdtemp(prefix="lm-", dir="/tmp"))

@@ -126,8 +126,8 @@ def _log_what_ray_says() -> None:
         worker.print_to_stdstream = _logged
 
 
-def _logged(told: Any, ignore_prefix: bool = False) -> None:
-    log.debug("ray: %s", "\n".join(map(str, told.get("lines", ()))))
+def _logged(data: Any, ignore_prefix: bool) -> None:
+    log.debug("ray: %s", "\n".join(map(str, data.get("lines", ()))))
 
 
 def _connected(address: str) -> None:
