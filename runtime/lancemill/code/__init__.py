@@ -7,5 +7,5 @@
     packaging.py     local files into a zip, and the zip to its place
     fill_in.py       its address and hash into the manifest, whose comments stay
 
-docs/decisions/0021-code-by-its-hash.md tells why Ray's runtime environments are not used.
+docs/decisions/0022-code-by-its-hash.md tells why Ray's runtime environments are not used.
 """

@@ -10,7 +10,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lancemill.code.archive import BadArchive, unpack
@@ -40,30 +40,43 @@ class Provided:
 
 
 def provide(spec: PipelineSpec, base: Path, expected: str | None = None) -> Provided:
-    """Code and packages of the manifest, for this process.
+    """All that a process needs that calls the manifest's functions: `code` and `packages`."""
+    provided = code(spec, base, expected)
+    return replace(provided, notes=(*provided.notes, *packages(spec)))
 
-    `expected`: what the run's driver found the code to be. PlanError where the code is not what
-    the manifest says, RunError where it or a package cannot be had.
+
+def code(spec: PipelineSpec, base: Path, expected: str | None = None) -> Provided:
+    """The manifest's code, for this process.
+
+    `expected`: what the run's driver found it to be. PlanError where it is not what the manifest
+    says, StorageError where it cannot be had, RunError where it has changed since.
     """
     provided = _code(spec.code, base, expected) if spec.code is not None else Provided()
     only_code_of(provided.folder)
+    return provided
+
+
+def packages(spec: PipelineSpec) -> tuple[str, ...]:
+    """The manifest's packages, to be imported by this process; what took time, in words.
+
+    RunError where they cannot be installed.
+    """
     if not spec.requirements:
-        return provided
+        return ()
     from lancemill.code.requirements import install, put_on_path
 
     installed = install(spec.requirements)
     if installed is None:
-        return provided
+        return ()
     put_on_path(installed.folder)
     if installed.seconds is None:
-        return provided
-    note = f"installed {', '.join(installed.what)} in {installed.seconds:.1f} s"
-    return Provided(provided.folder, provided.sha256, (*provided.notes, note))
+        return ()
+    return (f"installed {', '.join(installed.what)} in {installed.seconds:.1f} s",)
 
 
-def _code(code: Code, base: Path, expected: str | None) -> Provided:
-    if code.uri is not None and code.sha256 is not None:
-        provided = _unpacked(code, code.uri, code.sha256, base)
+def _code(asked: Code, base: Path, expected: str | None) -> Provided:
+    if asked.uri is not None and asked.sha256 is not None:
+        provided = _unpacked(asked, asked.uri, asked.sha256, base)
     else:
         mounted = _mounted()
         provided = Provided() if mounted is None else _copied(mounted)
@@ -72,18 +85,18 @@ def _code(code: Code, base: Path, expected: str | None) -> Provided:
     return provided
 
 
-def _unpacked(code: Code, uri: str, sha256: str, base: Path) -> Provided:
+def _unpacked(asked: Code, uri: str, sha256: str, base: Path) -> Provided:
     def make(folder: Path) -> None:
         try:
-            unpack(_fetched(code, uri, sha256, base), folder)
+            unpack(_fetched(asked, uri, sha256, base), folder)
         except BadArchive as error:
             raise PlanError.at("spec.code.uri", f"{display(uri)}: {error}") from error
 
     return _made(sha256, make, f"fetched and unpacked {display(uri)}")
 
 
-def _fetched(code: Code, uri: str, sha256: str, base: Path) -> bytes:
-    content = _read(code, uri, base)
+def _fetched(asked: Code, uri: str, sha256: str, base: Path) -> bytes:
+    content = _read(asked, uri, base)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise PlanError.at(
@@ -94,7 +107,7 @@ def _fetched(code: Code, uri: str, sha256: str, base: Path) -> bytes:
     return content
 
 
-def _read(code: Code, uri: str, base: Path) -> bytes:
+def _read(asked: Code, uri: str, base: Path) -> bytes:
     if is_local(uri):
         path = local_path(uri, base)
         try:
@@ -102,7 +115,7 @@ def _read(code: Code, uri: str, base: Path) -> bytes:
         except OSError as error:
             raise PlanError.at("spec.code.uri", f"{path}: {error.strerror}") from None
     folder, _, name = uri.rpartition("/")
-    content = open_store(folder, code.storage).get(name)
+    content = open_store(folder, asked.storage).get(name)
     if content is None:
         raise StorageError(
             f"{display(uri)} does not exist (spec.code.uri)",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lancemill.code.provide import provide
+from lancemill.code import provide
 from lancemill.engine.context import local_context
 from lancemill.errors import ManifestError, Mistake, PlanError
 from lancemill.manifest import Job
@@ -60,7 +60,7 @@ def prepare(
     context: WorkerContext,
 ) -> Prepared:
     """Opens both ends and plans; PlanError with every mistake, StorageError from a store."""
-    code = provide(pipeline.spec, base)
+    code = provide.code(pipeline.spec, base)
     context = replace(context, code=code.folder, code_sha256=code.sha256)
     sink = open_sink(pipeline.spec.sink, datasets, base=base)
     source = open_source(
@@ -72,7 +72,13 @@ def prepare(
     )
     schema = source.schema()
     mistakes = _check_row_ids(pipeline, sink, base)
-    resolved = _resolve(pipeline, context, mistakes)
+    resolved, notes = _resolve(pipeline, context, mistakes), code.notes
+    if mistakes and pipeline.spec.requirements and any(one.udf for one in pipeline.spec.stages):
+        # A function may be a package's own. Else packages are left to whoever calls functions: on
+        # a cluster's head they would only take time and room.
+        mistakes = _check_row_ids(pipeline, sink, base)
+        notes += provide.packages(pipeline.spec)
+        resolved = _resolve(pipeline, context, mistakes)
     try:
         plan = build(pipeline, schema, resolved, always_keep=sink.needs_columns)
     except PlanError as error:
@@ -81,7 +87,7 @@ def prepare(
     mistakes += _check_queries(pipeline, plan.output)
     if mistakes:
         raise PlanError(mistakes)
-    return Prepared(pipeline, plan, source, sink, context, datasets, code.notes)
+    return Prepared(pipeline, plan, source, sink, context, datasets, notes)
 
 
 def _check_row_ids(pipeline: MultimodalPipeline, sink: Sink, base: Path) -> list[Mistake]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+from lancemill.code.provide import packages
 from lancemill.engine.faults import Budget, policy_of
 from lancemill.engine.local import SINK_STAGE, LocalEngine
 from lancemill.engine.meter import Meter
@@ -107,6 +108,8 @@ class Work:
         plan, sink = self._prepared.plan, self._prepared.sink
         policy = policy_of(self._prepared.pipeline.spec.errors)
         context = self._prepared.context
+        for note in packages(self._prepared.pipeline.spec):
+            self._tell(note)
         with Worker(plan, context, policy, self._budget, self.meter) as worker:
             self._watch(worker)
             writer = sink.writer(plan.output, base)

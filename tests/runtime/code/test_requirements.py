@@ -11,7 +11,7 @@ from lancemill.code.cache import cache_folder
 from lancemill.code.requirements import install, put_on_path
 from lancemill.errors import RunError
 
-from .given import Place, expected, run
+from .given import Place, expected, lancemill, run
 from .wheels import index_of, wheel
 
 UDF = """
@@ -83,7 +83,7 @@ def test_a_package_that_is_not_to_be_had_is_told_in_a_line(tmp_path: Path, wheel
     (tmp_path / "my_udfs.py").write_text(UDF)
     told = run(place.manifest("requirements: [lmtestthrice==7.0]\n"))
     assert told.status == 1
-    assert "spec.requirements (lmtestthrice==7.0) cannot be installed: " in told.err
+    assert "spec.requirements (lmtestthrice==7.0) cannot be installed: " in told.out
     assert not (tmp_path / "out.lance").exists()
     assert not [path for path in (tmp_path / "cache" / "packages").iterdir() if path.is_dir()]
 
@@ -109,3 +109,16 @@ def test_a_login_in_an_index_s_address_is_not_told(
         install(["lmtestnone==1.0"])
     assert "hunter2" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_plan_installs_nothing_unless_a_function_is_a_package_s_own(
+    tmp_path: Path, wheels: Path
+) -> None:
+    place = Place(tmp_path)
+    (tmp_path / "my_udfs.py").write_text(UDF)
+    asked = "requirements: [lmtestthrice==1.0]\n"
+    assert lancemill("plan", place.manifest(asked)).status == 0
+    assert not (tmp_path / "cache").exists()
+    own = {"entrypoint": "lmtestthrice:thrice"}
+    assert lancemill("plan", place.manifest(asked, udf=own)).status == 0
+    assert (tmp_path / "cache" / "packages").is_dir()

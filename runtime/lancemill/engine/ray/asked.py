@@ -43,11 +43,14 @@ def answer(
         "address": ray.util.get_node_ip_address(),  # type: ignore[no-untyped-call]
         "versions": versions(names),
         "problems": [],
+        "notes": [],
     }
     try:
         from lancemill.engine.ray import reach
 
-        said["problems"] = reach.problems(ray.get(brief[0]), part)
+        opened = ray.get(brief[0])
+        said["notes"] = reach.made_ready(opened, part)
+        said["problems"] = reach.problems(opened, part)
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
         said["broken"] = f"{type(error).__name__}: {first}"

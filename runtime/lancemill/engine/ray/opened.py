@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import ray
 
-from lancemill.code.provide import provide
+from lancemill.code.provide import Provided, provide
 from lancemill.engine.context import usable_cores
 from lancemill.engine.faults import FaultPolicy, policy_of
 from lancemill.engine.local import SINK_STAGE
@@ -43,7 +43,6 @@ class Opened:
         self.number = number
         self.pool = brief.pools[number]
         """The pool that this process is of."""
-        self.code = provide(pipeline.spec, brief.base, brief.code_sha256)
         sink = open_sink(pipeline.spec.sink, brief.datasets, base=brief.base)
         source = open_source(
             pipeline.spec.source,
@@ -54,6 +53,10 @@ class Opened:
         )
         plan = build(pipeline, brief.source, brief.resolved, always_keep=sink.needs_columns)
         mine = _stages(plan, self.pool)
+        self.code = Provided()
+        """The user's, where this process calls it."""
+        if any(stage.udf is not None and stage.name in mine for stage in pipeline.spec.stages):
+            self.code = provide(pipeline.spec, brief.base, brief.code_sha256)
         resolved = {k: on_this_node(v) if k in mine else v for k, v in brief.resolved.items()}
         if resolved != brief.resolved:
             plan = build(pipeline, brief.source, resolved, always_keep=sink.needs_columns)

@@ -35,8 +35,7 @@ from lancemill.plan.step import Plan
 LOGS = "its pod's log may tell why"
 POLL_S = 0.1
 ANSWER_S = 600.0
-"""How long a node that is there may take to answer: Ray itself gives as much to the installation
-of spec.requirements, which comes before."""
+"""How long a node that is there may take to answer, with the installation of spec.requirements."""
 OTHERS_S = 10.0
 """How long the other nodes are waited for once one has said that it cannot: all is told at once."""
 NODES = 16
@@ -214,7 +213,7 @@ class Preflight:
         if said.get("broken") and not bad:
             bad = [Problem(f"the check itself failed: {said['broken']}", final=False)]
         self._bad += [(place, problem) for problem in bad]
-        self._noted += [(place, note) for note in found.notes]
+        self._noted += [(place, note) for note in (*found.notes, *said["notes"])]
         if not bad:
             self._good[check.unit].add(said["node"])
 

@@ -65,6 +65,17 @@ def problems(brief: Brief, part: Mapping[str, Any]) -> list[tuple[str, str, bool
     return [(one.message, one.remedy, one.final) for one in found]
 
 
+def made_ready(brief: Brief, part: Mapping[str, Any]) -> list[str]:
+    """Gets the user's code and packages, where the part calls it; what took time, in words."""
+    stages = [stage for stage in brief.pipeline.spec.stages if stage.name in part["stages"]]
+    if not any(stage.udf is not None for stage in stages):
+        return []
+    try:
+        return list(provide(brief.pipeline.spec, brief.base, brief.code_sha256).notes)
+    except LancemillError:
+        return []  # `problems` meets it again, and tells
+
+
 def _tried(check: Callable[[], Problem | None]) -> list[Problem]:
     """What a check finds, or raises."""
     try:
