@@ -17,8 +17,11 @@ from .given import Place, Told, function, run
 from .stage import LABEL, Stage
 
 SAME_IMAGE = "use one image for head and workers"
-OLD = {"group": "old"}
-POOR = {"group": "poor"}
+LACKS = (
+    "stage first: lacks.py:mean cannot be imported: ModuleNotFoundError: No module named "
+    "'nowhere': put it into the image, or into spec.requirements"
+)
+OTHER = {"group": "other"}
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +33,14 @@ def s3() -> Iterator[S3Server]:
 
 @pytest.fixture(scope="module")
 def mixed(groups: Stage, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The cluster with two groups more: one with other packages, one with a wrong secret."""
-    other = other_packages(tmp_path_factory.mktemp("other"))
-    wrong = {**s3.env(), "AWS_SECRET_ACCESS_KEY": "canary"}
-    added = [
-        groups.cluster.add_node(
-            num_cpus=1, labels={LABEL: name}, env_vars=given, object_store_memory=80 << 20
-        )
-        for name, given in (("old", {"PYTHONPATH": str(other)}), ("poor", wrong))
-    ]
+    """The cluster with one group more, that has other packages and a wrong secret."""
+    path = other_packages(tmp_path_factory.mktemp("other"))
+    environment = {**s3.env(), "AWS_SECRET_ACCESS_KEY": "canary", "PYTHONPATH": str(path)}
+    node = groups.cluster.add_node(
+        num_cpus=1, labels={LABEL: "other"}, env_vars=environment, object_store_memory=80 << 20
+    )
     yield groups
-    for node in added:
-        groups.cluster.remove_node(node)
+    groups.cluster.remove_node(node)
 
 
 def other_packages(folder: Path) -> Path:
@@ -63,6 +62,12 @@ def on_groups(place: Place, *more: dict[str, Any], images: dict[str, Any], **spe
         text = text.replace(at, f"- placement: {json.dumps(images)}\n    name: {name}\n")
     path.write_text(text)
     return path
+
+
+def lacking(place: Place) -> dict[str, Any]:
+    """A stage of the CPU group whose module imports another one that is nowhere."""
+    (place.folder / "lacks.py").write_text("import nowhere\n\n\ndef mean(batch): ...\n")
+    return {**function("mean", {"group": "cpu"}, entrypoint="lacks.py:mean"), "name": "first"}
 
 
 def run_on(stage: Stage, manifest: Path) -> Told:
@@ -88,10 +93,10 @@ def test_a_run_says_how_many_nodes_of_each_group_have_passed(groups: Stage, plac
 
 
 def test_other_packages_than_the_driver_s_are_told_before_rows(mixed: Stage, place: Place) -> None:
-    told = run_on(mixed, on_groups(place, images=OLD))
+    told = run_on(mixed, on_groups(place, images=OTHER))
     assert told.status == 2, told.out
     installed = ".".join(version("pyarrow").split(".")[:2])
-    at = f"group old, node {address()}: "
+    at = f"group other, node {address()}: "
     assert told.summary["message"].split("; ") == [
         f"{at}pyarrow 17.0 here, {installed} on the driver: {SAME_IMAGE}",
         f"{at}stage decode needs simplejpeg, which cannot be imported: libjpeg.so.8: not found: "
@@ -105,38 +110,28 @@ def test_every_group_s_failure_is_told_at_once(
     mixed: Stage, place: Place, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = {"lance": {"uri": s3.uri("out.lance"), "columns": ["key"], "storage": s3.storage()}}
-    manifest = on_groups(place, function("mean", POOR), images=OLD, sink=sink)
+    manifest = on_groups(
+        place, lacking(place), function("mean", OTHER), images={"group": "cpu"}, sink=sink
+    )
     for name, value in s3.env().items():
         monkeypatch.setenv(name, value)
     told = run_on(mixed, manifest)
     assert told.status == 2, told.out
     assert "canary" not in told.out
     message = told.summary["message"]
-    assert f"group old, node {address()}: pyarrow 17.0 here" in message
-    assert f"group poor, node {address()}: " in message
+    assert f"group cpu, node {address()}: {LACKS}" in message
+    assert f"group other, node {address()}: pyarrow 17.0 here" in message
     assert "the secret key is wrong (SignatureDoesNotMatch)" in message
     assert not [key for key in s3.list_keys() if "probe" in key]
 
 
-def test_gpu_nodes_are_not_asked_for_while_a_cpu_group_cannot_do_its_part(
+def test_a_run_does_not_wait_for_gpu_nodes_when_a_cpu_group_cannot_do_its_part(
     groups: Stage, place: Place
 ) -> None:
-    """A group that has no node would be waited for."""
-    needs = function("mean", {"group": "cpu"}, entrypoint="lacks.py:mean")
-    (place.folder / "lacks.py").write_text("import nowhere\n\n\ndef mean(batch): ...\n")
-    manifest = on_groups(
-        place,
-        {**needs, "name": "first"},
-        function("mean", {"group": "dear", "gpus": 1}),
-        images={"group": "cpu"},
-    )
-    told = run_on(groups, manifest)
+    gpu = function("mean", {"group": "dear", "gpus": 1})
+    told = run_on(groups, on_groups(place, lacking(place), gpu, images={"group": "cpu"}))
     assert told.status == 2, told.out
-    assert told.summary["message"] == (
-        f"group cpu, node {address()}: stage first: lacks.py:mean cannot be imported: "
-        "ModuleNotFoundError: No module named 'nowhere': "
-        "put it into the image, or into spec.requirements"
-    )
+    assert told.summary["message"] == f"group cpu, node {address()}: {LACKS}"
 
 
 # --- on one node, which is asked where it is a cluster that somebody else has started
