@@ -18,12 +18,17 @@ class Stop(Exception):
 
 
 @pytest.fixture
-def stopping() -> Iterator[None]:
+def heard() -> Iterator[threading.Event]:
+    """Set by the first signal, which raises Stop; those after it do nothing."""
+    said = threading.Event()
+
     def stop(*_: Any) -> None:
-        raise Stop
+        if not said.is_set():
+            said.set()
+            raise Stop
 
     before = signal.signal(signal.SIGUSR1, stop)
-    yield
+    yield said
     signal.signal(signal.SIGUSR1, before)
 
 
@@ -54,14 +59,16 @@ def test_the_first_error_ends_it_and_is_raised() -> None:
     assert asked == [0]
 
 
-def test_a_signal_ends_the_waiting_for_a_store_that_never_answers(stopping: None) -> None:
+def test_a_signal_ends_the_waiting_for_a_store_that_never_answers(heard: threading.Event) -> None:
     answer, ended = threading.Event(), threading.Event()
 
     def ask(item: int) -> None:
-        if item == 0:
+        # A signal in the very moment in which a thread begins to wait is heard with the next one.
+        while item == 0 and not heard.wait(0.05):
             os.kill(os.getpid(), signal.SIGUSR1)
         answer.wait(60)
-        ended.set()
+        if item == 0:
+            ended.set()
 
     with pytest.raises(Stop):
         together(ask, range(3), at_once=3)
