@@ -6,6 +6,8 @@
     pools.py     which steps run together, and what they ask of a node            (pure)
     shards.py    what is known of each shard: its deaths, what was charged for it  (pure)
     balance.py   how many workers, how many streams each                           (pure)
+    preflight.py whether every group can do its part, before rows; asked.py and reach.py run on
+                 the nodes, units.py and agreement.py say what is asked and what must agree (pure)
     brief.py     all that a worker needs to know, small; opened.py is what it makes of it
     owner.py     a worker: owns shards, from their rows to their fragments
     feed.py      rows from the segment before, by streaming-generator tasks; blocks.py is how
