@@ -23,7 +23,7 @@ SOME = 20
 
 @pytest.fixture(scope="session")
 def ray_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the workers of `local_ray` keep code and packages."""
+    """Where the workers of `local_ray` keep code and packages; these they have from its wheels/."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -34,9 +34,11 @@ def local_ray(ray_cache: Path) -> Iterator[Any]:
     ray = pytest.importorskip("ray")
     folder = tempfile.mkdtemp(prefix="lm-", dir="/tmp")
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    os.environ["LANCEMILL_CACHE_DIR"] = str(ray_cache)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")
+        environment.setenv("LANCEMILL_CACHE_DIR", str(ray_cache))
+        environment.setenv("PIP_NO_INDEX", "1")
+        environment.setenv("PIP_FIND_LINKS", str(ray_cache / "wheels"))
         ray.init(
             address="local",
             num_cpus=2,

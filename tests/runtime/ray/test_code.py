@@ -13,7 +13,7 @@ import pytest
 from lancemill.code.archive import pack
 from support.servers import S3Server, s3_server
 
-from ..code.wheels import index_of, wheel
+from ..code.wheels import wheel
 from .given import Place, function, run
 
 GPU = {"group": "gpu", "gpus": 1}
@@ -97,24 +97,18 @@ def test_a_shard_that_is_done_with_care_has_the_code_too(
 
 
 def test_workers_have_the_packages_that_the_manifest_asks_for(
-    local_ray: Any,
-    ray_cache: Path,
-    place: Place,
-    s3: S3Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    local_ray: Any, ray_cache: Path, place: Place, s3: S3Server
 ) -> None:
-    """On one machine the driver installs them, and the workers find them."""
     half = "import pyarrow.compute as pc\ndef half(values): return pc.divide(values, 2)\n"
-    wheel(tmp_path / "wheels", "lmtestonray", "1.0", half)
-    index_of(tmp_path / "wheels", monkeypatch)
-    monkeypatch.setenv("LANCEMILL_CACHE_DIR", str(ray_cache))
+    wheel(ray_cache / "wheels", "lmtestonray", "1.0", half)
     stage = function("", entrypoint="my_udfs:mean")
     plain = uploaded(s3, UDFS)
     assert run(place.manifest(stage, name="plain", code=plain)).status == 0
-    halved = uploaded(s3, WITH_PACKAGE)
-    told = run(place.manifest(stage, name="halved", code=halved, requirements=["lmtestonray==1.0"]))
+    code = uploaded(s3, WITH_PACKAGE)
+    asked = ["lmtestonray==1.0"]
+    told = run(place.manifest(stage, name="halved", code=code, requirements=asked))
     assert told.status == 0, told.out
+    assert "installed lmtestonray==1.0 in " in " ".join(told.notes), told.notes
     assert [round(2 * mean, 6) for mean in place.rows("halved")["mean"].to_pylist()] == [
         round(mean, 6) for mean in place.rows("plain")["mean"].to_pylist()
     ]
