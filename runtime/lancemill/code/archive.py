@@ -6,12 +6,10 @@ author was given may still be hostile, and must not reach beyond its folder or f
 
 from __future__ import annotations
 
+import errno
 import io
-import lzma
 import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -20,11 +18,8 @@ MOST_BYTES = 512 << 20
 """Of all files, unpacked."""
 _BEGINNING = (1980, 1, 1, 0, 0, 0)
 """The first moment that a zip can name: when a file was written does not change what it is."""
-_UNREADABLE = (
-    *(zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error),
-    *(lzma.LZMAError, struct.error, UnicodeError, ValueError, OverflowError, OSError),
-)
-"""What a damaged or unusual zip makes the standard library raise."""
+_THIS_MACHINES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.EMFILE)
+"""Errors of writing that say nothing of the zip."""
 
 
 class BadArchive(Exception):
@@ -48,14 +43,18 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 def unpack(data: bytes, folder: Path) -> None:
     """The zip's files below `folder`, which is there and empty; BadArchive before any is written
-    where one of them must not be."""
+    where one of them must not be. OSError where this machine has no room for them."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             _check(entries)
             for entry in entries:
                 _write(archive, entry, folder)
-    except _UNREADABLE as error:
+    except BadArchive:
+        raise
+    except Exception as error:  # a damaged one makes zipfile raise whatever it may
+        if isinstance(error, OSError) and error.errno in _THIS_MACHINES:
+            raise
         raise BadArchive(f"it is no zip that can be unpacked: {error}") from error
 
 

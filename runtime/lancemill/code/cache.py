@@ -48,7 +48,17 @@ def _own(folder: Path) -> Path:
 
 def made_once(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
     """The folder `name` among those of `kind`, and whether it was made now; `make` fills an empty
-    one. What `make` raises leaves nothing behind."""
+    one. What `make` raises leaves nothing behind; RunError where there is no room, or no right."""
+    try:
+        return _made_once(kind, name, make)
+    except OSError as error:
+        raise RunError(
+            f"the cache for code and packages cannot be used: {error}",
+            remedy=f"set {CACHE_DIR} to a folder with room that only you can write",
+        ) from error
+
+
+def _made_once(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
     shelf = cache_folder() / kind
     shelf.mkdir(exist_ok=True, mode=0o700)
     folder = shelf / name
