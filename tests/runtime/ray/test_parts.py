@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from lancemill.engine.chunk import Chunk
 from lancemill.engine.meter import Meter
-from lancemill.engine.ray.blocks import end_of, grouped, pack, pieces_of, rows_of, unpack
+from lancemill.engine.ray.blocks import (
+    BLOCKS_A_PIECE,
+    end_of,
+    grouped,
+    pack,
+    piece_rows,
+    pieces_of,
+    rows_of,
+    unpack,
+)
 from lancemill.engine.ray.careful import Search, Trying
 from lancemill.engine.ray.counts import NOTHING, Charge, add_new, counts_of, take_back
 from lancemill.engine.ray.pools import pools_of
@@ -131,6 +140,17 @@ def test_who_does_a_piece_again_makes_the_same_blocks_whichever_rows_fail_then(
 def test_pieces_cover_a_shard(length: int, rows: int) -> None:
     pieces = pieces_of(Shard(3, 10, 10 + length, 1), rows)
     assert [p for one in pieces for p in range(one.start, one.stop)] == list(range(10, 10 + length))
+
+
+@given(st.integers(0, 100_000), st.integers(1, 4096), st.integers(0, 64))
+def test_a_shard_has_a_piece_for_each_stream_where_it_has_the_blocks(
+    rows: int, block: int, streams: int
+) -> None:
+    size = piece_rows(rows, block, streams)
+    pieces = len(pieces_of(Shard(0, 0, rows, 1), size))
+    assert size % block == 0
+    assert size <= block * BLOCKS_A_PIECE
+    assert pieces >= min(streams, rows // block)
 
 
 def test_a_block_is_some_megabytes() -> None:

@@ -23,6 +23,7 @@ BLOCK_BYTES = 8 << 20
 ROW_BYTES = 32 << 10
 """What a row is taken for where its columns do not tell."""
 MOST_ROWS = 4096
+BLOCKS_A_PIECE = 8
 POSITION, KEY = "lancemill.position", "lancemill.key"
 
 
@@ -116,6 +117,14 @@ def end_of(shard: Shard, empty: pa.RecordBatch) -> Chunk:
     """The end of `shard`."""
     nothing = np.empty(0, np.int64)
     return Chunk(shard, empty, nothing, pa.array([], pa.string()), last=True)
+
+
+def piece_rows(rows: int, block: int, streams: int) -> int:
+    """Rows of a piece of a shard of so many: whole blocks, and one piece at least for each stream.
+
+    A piece is a task: no larger than it takes for its start (some milliseconds) not to count.
+    """
+    return block * min(BLOCKS_A_PIECE, max(1, rows // (block * max(1, streams))))
 
 
 def pieces_of(shard: Shard, rows: int) -> list[Shard]:

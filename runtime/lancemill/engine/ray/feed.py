@@ -20,7 +20,7 @@ from ray.exceptions import RayError
 
 from lancemill.engine.chunk import Chunk
 from lancemill.engine.meter import Meter
-from lancemill.engine.ray.blocks import Block, end_of, pieces_of, rows_of, unpack
+from lancemill.engine.ray.blocks import Block, end_of, piece_rows, pieces_of, rows_of, unpack
 from lancemill.engine.ray.counts import NOTHING, Tally, add_new
 from lancemill.engine.ray.told import Told, error_of
 from lancemill.errors import RunError
@@ -28,9 +28,6 @@ from lancemill.sources.source import Shard
 
 BLOCKS_AHEAD = 4
 """Blocks that a stream may be ahead of who reads it."""
-BLOCKS_A_PIECE = 8
-"""A piece is one task: large enough that its start (some milliseconds) does not count, small enough
-that several pieces of a shard are done at once."""
 POLL_S = 0.2
 
 
@@ -63,6 +60,9 @@ class Streams:
 class Feed:
     """The rows of one shard, as the pool before leaves them."""
 
+    shard: Shard
+    most: int
+    """Streams that the shard may have at once."""
     start: Callable[[Shard], Any]
     """Starts the task of a piece; its generator."""
     schema: pa.Schema
@@ -72,32 +72,43 @@ class Feed:
     stopped: threading.Event
     spent: Callable[[float], None]
     """Told of the CPU time that streams have used."""
+    started: Callable[[], None] = lambda: None
+    """Called once all pieces have been started, and again."""
+    _waiting: deque[Shard] = field(default_factory=deque)
+    _running: deque[Any] = field(default_factory=deque)
 
-    def chunks(self, shard: Shard) -> Iterator[Chunk]:
+    def begin(self) -> None:
+        """Start the first streams; their rows wait to be asked for."""
+        rows = piece_rows(self.shard.rows, rows_of(self.schema), self.most)
+        self._waiting.extend(pieces_of(self.shard, rows))
+        self._top_up()
+
+    def chunks(self) -> Iterator[Chunk]:
         """The shard's chunks and its end; no end where it was told to stop."""
         empty = pa.RecordBatch.from_pylist([], self.schema)
-        waiting = deque(pieces_of(shard, rows_of(self.schema) * BLOCKS_A_PIECE))
-        running: deque[Any] = deque()
-        try:
-            self._top_up(waiting, running)
-            while running:
-                for block in self._blocks(running[0]):
-                    self._top_up(waiting, running)
-                    yield unpack(block, shard, empty)
-                if self.stopped.is_set():
-                    return
-                running.popleft()
-                self.streams.give()
-                self._top_up(waiting, running)
-            yield end_of(shard, empty)
-        finally:
-            for stream in running:
-                self.streams.give()
-                ray.cancel(stream, force=False)
+        while self._running:
+            for block in self._blocks(self._running[0]):
+                self._top_up()
+                yield unpack(block, self.shard, empty)
+            if self.stopped.is_set():
+                return
+            self._running.popleft()
+            self.streams.give()
+            self._top_up()
+        yield end_of(self.shard, empty)
 
-    def _top_up(self, waiting: deque[Shard], running: deque[Any]) -> None:
-        while waiting and self.streams.take(anyway=not running):
-            running.append(self.start(waiting.popleft()))
+    def close(self) -> None:
+        """Streams that nobody has read to their end are not needed any more."""
+        self._waiting.clear()
+        while self._running:
+            self.streams.give()
+            ray.cancel(self._running.popleft(), force=False)
+
+    def _top_up(self) -> None:
+        while self._waiting and self.streams.take(anyway=not self._running):
+            self._running.append(self.start(self._waiting.popleft()))
+        if not self._waiting:
+            self.started()
 
     def _blocks(self, stream: Any) -> Iterator[Block]:
         before = NOTHING

@@ -1,8 +1,9 @@
 """A worker of the last pool: it owns shards, from their first row to their fragments.
 
 An actor, since it keeps what is dear: the plan, the snapshot, a model. It has up to two shards at
-once: the second one's rows begin to come when the first one's have all been read, so that neither
-a device nor a core waits while a shard ends. What it counts, and what came of a shard, goes to the
+once: the second one's streams start when the first one's have all been started, and its rows are
+read when the first one's have all been, so that neither a device nor a core waits while a shard
+ends. What it counts, and what came of a shard, goes to the
 driver as the items of a streaming generator: they come in order, and end when the process ends.
 """
 
@@ -12,7 +13,8 @@ import os
 import threading
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
 from queue import Empty, Queue
 
 import ray
@@ -49,8 +51,8 @@ class Owner:
     def __init__(self, handed: Handed, number: int) -> None:
         self._handed = handed
         self._number = number
-        self._streams = Streams()
-        self._reading = threading.Lock()
+        self._desk: Desk | None = None
+        self._first = threading.Lock()
 
     def hello(self) -> Hello:
         """Open what every shard needs."""
@@ -64,31 +66,36 @@ class Owner:
     def do(self, shard: Shard, most_streams: int) -> Iterator[Report]:
         """Do a shard; reports, the last of which says how it ended."""
         mine = self._handed.open(self._number)
-        yield from Doing(self._handed, mine, shard, self._streams, self._reading).reports(
-            most_streams
-        )
+        with self._first:
+            self._desk = desk = self._desk or Desk(Streams(most_streams))
+        yield from Doing(self._handed, mine, shard, desk).reports(most_streams)
 
     def bye(self) -> None:
         """Close what was opened: the worker is not needed any more."""
         self._handed.open(self._number).close()
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the shards of a worker share."""
+
+    streams: Streams
+    starting: threading.Lock = field(default_factory=threading.Lock)
+    """Held until the streams of a shard have all been started."""
+    reading: threading.Lock = field(default_factory=threading.Lock)
+    """Held until its rows have all been read."""
+
+
 class Doing:
     """One shard being done, in threads of its own."""
 
-    def __init__(
-        self,
-        handed: Handed,
-        mine: Opened,
-        shard: Shard,
-        streams: Streams,
-        reading: threading.Lock,
-    ) -> None:
+    def __init__(self, handed: Handed, mine: Opened, shard: Shard, desk: Desk) -> None:
         self._handed = handed
         self._mine = mine
         self._shard = shard
-        self._streams = streams
-        self._turn = _Turn(reading)
+        self._streams = desk.streams
+        self._starting = _Turn(desk.starting)
+        self._turn = _Turn(desk.reading)
         self._meter = mine.meter()
         self._tally = Tally()
         self._spent = 0.0
@@ -131,26 +138,28 @@ class Doing:
         return replace(self._report(), result=end)
 
     def _do(self) -> None:
-        mine = self._mine
         try:
-            with (
-                self._turn,
-                Worker(mine.plan, mine.context, mine.policy, self._tally, self._meter) as worker,
-            ):
-                stream = worker.through(self._source(worker), mine.pool.first, mine.pool.last)
-                first = next(stream)
-                engine = LocalEngine(worker, mine.writer, self._meter)
-                self._ends.put(engine.write_shard(first, stream))
+            with ExitStack() as ends:
+                self._ends.put(self._done(ends))
         except BaseException as error:
             self._ends.put(error)
         finally:
             self._stopped.set()
 
-    def _source(self, worker: Worker) -> Generator[Chunk, None, None]:
-        if self._mine.number == 0:
-            chunks: Iterator[Chunk] = worker.read(self._mine.snapshot, iter([self._shard]))
-        else:
-            chunks = self._feed().chunks(self._shard)
+    def _done(self, ends: ExitStack) -> ShardResult:
+        mine, feed = self._mine, None
+        if mine.number > 0:
+            feed = ends.enter_context(closing(self._feed()))
+            ends.enter_context(self._starting)
+            feed.begin()
+        ends.enter_context(self._turn)
+        worker = Worker(mine.plan, mine.context, mine.policy, self._tally, self._meter)
+        ends.enter_context(worker)
+        chunks = worker.read(mine.snapshot, iter([self._shard])) if feed is None else feed.chunks()
+        stream = worker.through(self._read(chunks), mine.pool.first, mine.pool.last)
+        return LocalEngine(worker, mine.writer, self._meter).write_shard(next(stream), stream)
+
+    def _read(self, chunks: Iterator[Chunk]) -> Generator[Chunk, None, None]:
         try:
             yield from chunks
         finally:
@@ -160,13 +169,22 @@ class Doing:
         def spend(seconds: float) -> None:
             self._spent += seconds
 
-        return feed_of(
-            self._handed, self._mine, self._streams, self._meter, self._tally, self._stopped, spend
+        feed = feed_of(
+            self._handed,
+            self._mine,
+            self._shard,
+            self._streams,
+            self._meter,
+            self._tally,
+            self._stopped,
+            spend,
         )
+        feed.started = self._starting.over
+        return feed
 
 
 class _Turn:
-    """The right to read: one shard of a process after the other has it, until its rows end."""
+    """A right that one shard of a process after the other has."""
 
     def __init__(self, lock: threading.Lock) -> None:
         self._lock = lock

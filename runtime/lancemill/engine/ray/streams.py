@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
 import ray
 
-from lancemill.engine.chunk import Chunk
 from lancemill.engine.meter import Meter
 from lancemill.engine.ray.blocks import Block, grouped, pack, rows_of
 from lancemill.engine.ray.counts import Tally, counts_of
@@ -26,6 +26,8 @@ from lancemill.sources.source import Shard
 
 GROUP_LABEL = "lancemill.dev/group"
 """The label of a worker group's nodes; their pods carry it, and so do Ray's nodes."""
+BETWEEN = 2
+"""Streams of a piece in the middle of several pools."""
 STREAM_RETRIES = 1
 """Ray does a piece again whose process died, once. A second death is told to the shard's owner: it
 may be a row that kills, and then Ray would go on for ever. A node that was drained or reclaimed
@@ -67,14 +69,15 @@ def _blocks(handed: Handed, mine: Opened, piece: Shard) -> Iterator[Block]:
     spent: list[float] = []
     rows = rows_of(mine.between(mine.number))
     try:
-        with Worker(mine.plan, mine.context, mine.policy, tally, meter) as worker:
-            chunks: Iterator[Chunk]
-            if mine.number == 0:
-                chunks = worker.read(mine.snapshot, iter([piece]))
-            else:
-                streams = Streams(limit=2)
-                feed = feed_of(handed, mine, streams, meter, tally, stopped, spent.append)
-                chunks = feed.chunks(piece)
+        with ExitStack() as ends:
+            feed = None
+            if mine.number > 0:
+                few = Streams(BETWEEN)
+                feed = feed_of(handed, mine, piece, few, meter, tally, stopped, spent.append)
+                ends.enter_context(closing(feed)).begin()
+            worker = Worker(mine.plan, mine.context, mine.policy, tally, meter)
+            ends.enter_context(worker)
+            chunks = worker.read(mine.snapshot, iter([piece])) if feed is None else feed.chunks()
             done = worker.through(chunks, mine.pool.first, mine.pool.last)
             for chunks_together in grouped(done, rows):
                 block = pack(chunks_together)
@@ -93,15 +96,18 @@ def _blocks(handed: Handed, mine: Opened, piece: Shard) -> Iterator[Block]:
 def feed_of(
     handed: Handed,
     mine: Opened,
+    shard: Shard,
     streams: Streams,
     meter: Meter,
     tally: Tally,
     stopped: threading.Event,
     spent: Callable[[float], None],
 ) -> Feed:
-    """The rows that come to `mine` from the pool before it."""
+    """The rows of `shard` that come to `mine` from the pool before it."""
     before = mine.number - 1
     return Feed(
+        shard=shard,
+        most=streams.limit,
         start=start_streams(handed, mine.brief.pools[before], before),
         schema=mine.between(before),
         streams=streams,
