@@ -19,6 +19,7 @@ import aiohttp
 import kopf
 from kubernetes_asyncio.client import Configuration
 
+from lancemill_operator import names
 from lancemill_operator.kinds import WATCHED, Body, Kind
 from lancemill_operator.picture import SELECTORS
 from lancemill_operator.watches import Ages, response_class
@@ -126,6 +127,8 @@ class Informer:
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
                 standalone=True,
+                # Else kopf asks for the name of the user, whom an image need not know.
+                identity=names.MANAGER,  # type: ignore[arg-type]  # a type of kopf's own
                 stop_flag=self._stop,
             )
         finally:

@@ -68,7 +68,7 @@ class Defaults:
     """Runtime image: Lancemill and Ray."""
     image_pull_policy: str | None = None
     """When images are pulled; None leaves it to Kubernetes."""
-    ray_version: str = "2.56.1"
+    ray_version: str = "2.60.0"
     """Version of Ray in `image`."""
     gpu_resource: str = "nvidia.com/gpu"
     """Resource that a GPU is."""
