@@ -1,4 +1,6 @@
-"""Property tests behave the same on every machine: what a slow or busy one does is no failure.
+"""What holds for all tests.
+
+Property tests behave the same on every machine: what a slow or busy one does is no failure.
 
 Examples are drawn by the test's own code and not by chance, so that a test which passed passes
 again, and none are kept: a checkout may be read-only. For other examples each time:
@@ -7,6 +9,7 @@ again, and none are kept: a checkout may be read-only. For other examples each t
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -19,3 +22,11 @@ settings.register_profile(
 )
 settings.register_profile("explore", settings.get_profile("same"), derandomize=False)
 settings.load_profile("same")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One Ray for all tests that need one, however many processes share the tests."""
+    for item in items:
+        if "local_ray" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("ray"))

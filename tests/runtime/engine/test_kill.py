@@ -29,7 +29,7 @@ spec:
 PICTURES = 60
 BROKEN = ("p007.jpg", "p031.jpg", "p059.jpg")
 SHARDS = 10
-ROUNDS = 12
+ROUNDS = 6
 KILLS = 3
 
 

@@ -18,7 +18,7 @@ from lancemill_api.pipeline import API_VERSION
 from lancemill_api.types import SCALARS
 
 SETTINGS = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
 )
 ROWS = pa.schema(
     [
