@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import ray
 from ray.exceptions import RayError
 
-import ray
 from lancemill.engine.ray.careful import do_carefully
 from lancemill.engine.ray.counts import NOTHING, Counts
 from lancemill.engine.ray.opened import Handed

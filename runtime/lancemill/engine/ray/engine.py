@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import ray
+
 from lancemill.engine.faults import Budget
 from lancemill.engine.meter import Meter
 from lancemill.engine.prepare import Prepared
