@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
+HEARD_WITHIN_S = 0.2
+"""A signal that comes in the instant before a wait begins does not end it: it is heard between two."""
 
 
 def interruptibly(call: Callable[[], T]) -> T:
@@ -30,7 +32,8 @@ def interruptibly(call: Callable[[], T]) -> T:
     done = _thread.allocate_lock()
     done.acquire()
     _thread.start_new_thread(_give, (call, given, done))
-    done.acquire()
+    while not done.acquire(timeout=HEARD_WITHIN_S):
+        pass
     value, error = given[0]
     if error is not None:
         raise error
