@@ -14,7 +14,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 HEARD_WITHIN_S = 0.2
-"""A signal that comes in the instant before a wait begins does not end it: it is heard between two."""
+"""A signal in the instant before a wait begins does not end that: it is heard between two waits."""
 
 
 def interruptibly(call: Callable[[], T]) -> T:
