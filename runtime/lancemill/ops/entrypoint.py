@@ -139,8 +139,10 @@ def _is_below(place: Path, folders: Collection[Path]) -> bool:
 
 
 def _imported_file(code: Code) -> ModuleType:
-    """A file as a module whose name holds its content's hash: an edited file is another module."""
-    name = f"lancemill_code_{Path(code.origin).stem}_{code.sha256[:16]}"
+    """A file as a module of its own name: an edited file is another module, and so is the same file
+    in another folder, which may read what lies beside it."""
+    key = hashlib.sha256(f"{code.origin}\0{code.sha256}".encode()).hexdigest()
+    name = f"lancemill_code_{Path(code.origin).stem}_{key[:16]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, code.origin)
