@@ -35,7 +35,6 @@ from lancemill.manifest import load_text
 from lancemill.report.summary import RunSummary
 from lancemill_api.manifest import load
 from lancemill_api.prices import Prices
-from lancemill_operator.decide.cost import cost
 from lancemill_operator.facts import Identity, Outcome, Verdict
 from lancemill_operator.kinds import DATASET, PIPELINE, Kind
 from lancemill_operator.main import Operator
@@ -189,7 +188,7 @@ _DATASET = {
 
 def _pipeline_status(used: Outcome, seconds: float) -> dict[str, Any]:
     end = datetime.now(UTC)
-    paid = cost(used, PRICES)
+    paid = PRICES.cost(used.cpu_seconds, used.gpu_seconds)
     assert paid is not None
     last = {
         "id": used.run,

@@ -16,7 +16,6 @@ from lancemill_operator.actions import Action, Decision, Want
 from lancemill_operator.decide import idle, objects, settle
 from lancemill_operator.decide.attempts import FailureClass, Reading
 from lancemill_operator.decide.case import Case, config_map_removal
-from lancemill_operator.decide.cost import cost
 from lancemill_operator.decide.pausing import retry, suspend
 from lancemill_operator.decide.retries import counted, total
 from lancemill_operator.decide.stopping import STOP_PATIENCE, stopping_status, what_is_left
@@ -219,6 +218,8 @@ def _record(
     outcome: Outcome | None,
 ) -> FinishedRun:
     found = outcome or Outcome(current.id, current.attempt, Verdict.NOT_COMMITTED)
+    prices = case.defaults.prices
+    paid = None if outcome is None else prices.cost(outcome.cpu_seconds, outcome.gpu_seconds)
     return FinishedRun.model_validate(
         {
             "id": current.id,
@@ -237,7 +238,7 @@ def _record(
             "cpuSeconds": found.cpu_seconds,
             "gpuSeconds": found.gpu_seconds,
             "gpuIdleSeconds": found.gpu_idle_seconds,
-            "cost": cost(outcome, case.defaults.prices),
+            "cost": paid,
             "diagnosis": found.diagnosis,
             "summary": list(found.summary),
             "message": message,
