@@ -7,7 +7,6 @@ and not the run.
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from lancemill.engine.exposition import CONTENT_TYPE
+from lancemill.engine.signals import handled_by
 from lancemill.engine.telling import Telling
 
 AT_ONCE = 32
@@ -87,22 +87,8 @@ def linger(telling: Telling, seconds: float = LINGER_S) -> None:
     """
     if telling.outcome is None or not (telling.attempt or telling.asked):
         return
-    with _ended_by_signals(telling.heard):
+    with handled_by(lambda *_: telling.heard.set()):
         telling.heard.wait(seconds)
-
-
-@contextmanager
-def _ended_by_signals(event: threading.Event) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    both = (signal.SIGINT, signal.SIGTERM)
-    before = {one: signal.signal(one, lambda *_: event.set()) for one in both}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _listen(door: Door) -> socket.socket:

@@ -68,14 +68,26 @@ def interruptible(run: Stoppable) -> Iterator[Callable[[], None]]:
         time.sleep(STARTED_WITHIN_S)
         wake()
 
-    before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+    with handled_by(stop):
+        try:
+            yield wake
+        finally:
+            with lock:
+                over = True
+
+
+@contextmanager
+def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Both signals go there while inside; on the main thread, which alone may ask for that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, handler) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield wake
+        yield
     finally:
-        with lock:
-            over = True
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 def _starts_a_thread(frame: FrameType | None) -> bool:
