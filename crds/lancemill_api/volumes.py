@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from lancemill_api.base import Expected, Model
+from lancemill_api.handed import FOLDER
 from lancemill_api.pod_rules import NotReserved
 from lancemill_api.quantities import Quantity
 from lancemill_api.rules import ExactlyOne
@@ -24,7 +25,7 @@ OWNED_VOLUMES = ("shared-mem", "ray-logs", "ray-token", "ray-tls")
 """Volumes that KubeRay mounts."""
 OWNED_FOLDERS = (
     "/etc/lancemill",
-    "/var/run/lancemill",
+    FOLDER,
     "/tmp/ray",
     "/var/run/secrets/kubernetes.io",
 )

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from lancemill_api import handed
 from lancemill_api.dataset import LanceDataset
 from lancemill_api.pipeline import MultimodalPipeline
 from lancemill_api.prices import VARIABLE
@@ -131,10 +132,10 @@ def variables(run: str, attempt: int, remaining: float, defaults: Defaults) -> d
     """
     prices = defaults.prices.to_text()
     return {
-        "LANCEMILL_RUN": run,
-        "LANCEMILL_ATTEMPT": str(attempt),
-        "LANCEMILL_DEADLINE_SECONDS": str(groups.whole_seconds(remaining, least=1)),
-        "LANCEMILL_PROGRESS_PORT": str(defaults.progress_port),
+        handed.RUN: run,
+        handed.ATTEMPT: str(attempt),
+        handed.DEADLINE_SECONDS: str(groups.whole_seconds(remaining, least=1)),
+        handed.PROGRESS_PORT: str(defaults.progress_port),
         # Counters as Prometheus knows them: rate() of what claims to be a gauge is refused by some.
         "RAY_EXPORT_COUNTER_AS_GAUGE": "0",
         **({VARIABLE: prices} if prices else {}),

@@ -8,16 +8,13 @@ from typing import Any
 
 from lancemill_api.cluster import Placed
 from lancemill_api.code import Code
+from lancemill_api.handed import CODE_FOLDER, SECRETS_FOLDER
 from lancemill_operator import names
 from lancemill_operator.manifests.written import written
 
 MANIFEST_FOLDER = "/etc/lancemill/run"
 MANIFEST_KEY = "manifest.yaml"
 MANIFEST = f"{MANIFEST_FOLDER}/{MANIFEST_KEY}"
-SECRETS_FOLDER = "/var/run/lancemill/secrets"
-"""Where the runtime looks for a store's credentials, a folder for each Secret."""
-CODE_FOLDER = "/var/run/lancemill/code"
-"""Where the runtime looks for the user's code of a ConfigMap."""
 TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_VOLUME = "lancemill-api-token"
 

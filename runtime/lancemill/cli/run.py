@@ -11,11 +11,10 @@ import typer
 
 from lancemill.cli.plan import Which
 from lancemill.cli.validate import Json, Manifest, Set
+from lancemill_api.handed import DEADLINE_SECONDS, PROGRESS_PORT
 
 if TYPE_CHECKING:
     from lancemill.engine.serve import Door
-
-PORT = "LANCEMILL_PROGRESS_PORT"
 
 
 class Engine(StrEnum):
@@ -80,7 +79,7 @@ def run(
             "--deadline",
             metavar="SECONDS",
             min=0.001,
-            envvar="LANCEMILL_DEADLINE_SECONDS",
+            envvar=DEADLINE_SECONDS,
             help="Stop after so long, resumable, with exit status 4.",
         ),
     ] = None,
@@ -138,7 +137,7 @@ def _door(given: str | None) -> Door | None:
 
     text, host, name = given, "127.0.0.1", "--serve"
     if given is None:
-        text, host, name = os.environ.get(PORT), "", PORT
+        text, host, name = os.environ.get(PROGRESS_PORT), "", PROGRESS_PORT
     if not text:
         return None
     try:

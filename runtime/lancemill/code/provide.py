@@ -19,11 +19,10 @@ from lancemill.errors import PlanError, RunError, StorageError
 from lancemill.ops.entrypoint import only_code_of
 from lancemill.storage import display, is_local, local_path, open_store
 from lancemill_api.code import Code
+from lancemill_api.handed import CODE_FOLDER
 from lancemill_api.pipeline import PipelineSpec
 
 CODE_DIR = "LANCEMILL_CODE_DIR"
-MOUNTED = "/var/run/lancemill/code"
-"""Where the operator mounts `spec.code.configMap`."""
 KIND = "code"
 
 
@@ -126,7 +125,7 @@ def _read(asked: Code, uri: str, base: Path) -> bytes:
 
 def _mounted() -> Path | None:
     """The ConfigMap's files; None on a machine where none are mounted."""
-    folder = Path(os.environ.get(CODE_DIR) or MOUNTED)
+    folder = Path(os.environ.get(CODE_DIR) or CODE_FOLDER)
     return folder if folder.is_dir() else None
 
 

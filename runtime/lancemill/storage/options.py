@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 from lancemill.errors import StorageError
 from lancemill.storage.aws_profile import aws_profile
 from lancemill.storage.uris import display, split
+from lancemill_api.handed import SECRETS_FOLDER
 
 RETRIES = 6
 """Attempts after the first, with growing pauses: about ten seconds before an error is told."""
 
 SECRETS_DIR = "LANCEMILL_SECRETS_DIR"
-DEFAULT_SECRETS_DIR = "/var/run/lancemill/secrets"
 
 SECRET_KEYS: Mapping[str, Mapping[str, str]] = {
     # the name in the secret (and in Lance's storage_options) → obstore's name
@@ -169,7 +169,7 @@ def lance_options(storage: object | None, uri: str) -> dict[str, str]:
 
 def read_secret(name: str, scheme: str) -> dict[str, str]:
     """The values below `$LANCEMILL_SECRETS_DIR/<name>/`, one file a key, for this kind of store."""
-    folder = Path(os.environ.get(SECRETS_DIR) or DEFAULT_SECRETS_DIR) / name
+    folder = Path(os.environ.get(SECRETS_DIR) or SECRETS_FOLDER) / name
     if not folder.is_dir():
         raise StorageError(
             f"storage.secretRef: there is no secret '{name}' (no folder {folder})",

@@ -28,6 +28,7 @@ from lancemill.engine.context import usable_cores
 from lancemill.engine.ray.pools import Pool
 from lancemill.engine.ray.streams import GROUP_LABEL
 from lancemill.errors import RunError
+from lancemill_api.handed import ATTEMPT
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def is_grouped(there: Sequence[Node]) -> bool:
     """Whether the cluster has worker groups: its nodes say so, or whoever ordered the attempt is
     an operator, whose groups may have no node yet."""
     return any(GROUP_LABEL in node.labels for node in there) or (
-        "LANCEMILL_ATTEMPT" in os.environ and "RAY_ADDRESS" in os.environ
+        ATTEMPT in os.environ and "RAY_ADDRESS" in os.environ
     )
 
 
