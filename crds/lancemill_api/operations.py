@@ -137,10 +137,22 @@ class Setup(Model):
     """Attempts at that. Default: 1."""
 
 
+class RestartAfter(Model):
+    """When a function's process is followed by a fresh one, for code that leaks."""
+
+    rows: Annotated[int, Field(ge=1)]
+    """Rows that a process is given before another takes its place, after the batch that reaches
+    that number."""
+
+
 class Udf(Model):
     """A function or class of your own, given batches of rows."""
 
-    must_hold = (OnlyWhen("rowTimeout", "isolation", "process"), NoRepeats("inputs"))
+    must_hold = (
+        OnlyWhen("rowTimeout", "isolation", "process"),
+        OnlyWhen("restartAfter", "isolation", "process"),
+        NoRepeats("inputs"),
+    )
 
     entrypoint: Annotated[
         str,
@@ -172,6 +184,9 @@ class Udf(Model):
     row_timeout: Duration | None = None
     """Longest time for a row (isolation process only); a batch gets that many times its rows.
     Default: none."""
+    restart_after: RestartAfter | None = None
+    """When its process is followed by a fresh one (isolation process only), for code that leaks
+    memory or handles. Default: never."""
 
 
 class ModelFile(Model):

@@ -80,6 +80,8 @@ class Child:
             os.close(lifeline)
         self._setup = setup
         self._declared = declared
+        self.rows = 0
+        """Rows that it has been given."""
 
     @property
     def pid(self) -> int:
@@ -96,6 +98,7 @@ class Child:
     def call(self, batch: pa.RecordBatch, timeout_s: float | None) -> pa.RecordBatch:
         """The function's columns for `batch`; TimeoutError, ChildError, ChildContractError."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self.rows += len(batch)
         self._send(BATCH, to_ipc(batch), deadline)
         return from_ipc(self._receive(BATCH, deadline))
 

@@ -94,11 +94,11 @@ class InProcesses:
         try:
             result = child.call(batch, limit_s)
         except ChildError as error:
-            self._idle.put(child)
+            self._give_back(child)
             message = _message(error.kind, str(error))
             raise BatchFailed("UdfError", message, error.trace, error.may_pass) from error
         except ChildContractError as error:
-            self._idle.put(child)
+            self._give_back(child)
             raise RunError(f"{self._name} {error}", final=True) from error
         except TimeoutError as error:
             self._discard(child)
@@ -111,7 +111,7 @@ class InProcesses:
         except BaseException:
             self._discard(child)
             raise
-        self._idle.put(child)
+        self._give_back(child)
         return result
 
     def close(self) -> None:
@@ -149,6 +149,17 @@ class InProcesses:
             return child
 
         return _set_up(attempt, self._spec, self._name)
+
+    def _give_back(self, child: Child) -> None:
+        after = self._spec.restart_after
+        if after is None or child.rows < after.rows:
+            self._idle.put(child)
+            return
+        # Let go at once, and its successor started by whoever next needs one: two processes with a
+        # model each may be more than a node or a GPU has room for.
+        with self._lock:
+            self._all.discard(child)
+        child.stop()
 
     def _discard(self, child: Child) -> None:
         with self._lock:

@@ -17,7 +17,8 @@ from lancemill.plan.step import Plan
 from lancemill_api import MultimodalPipeline
 
 TUNING = frozenset(
-    {"batchSize", "timeout", "attempts", "isolation", "setup", "rowTimeout", "storage", "placement"}
+    {"batchSize", "timeout", "attempts", "isolation", "setup", "rowTimeout", "restartAfter"}
+    | {"storage", "placement"}
 )
 """Fields of a specification that say how, not what."""
 

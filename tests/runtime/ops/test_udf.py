@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -277,6 +278,29 @@ def test_only_rows_that_stall_are_faults_and_cost_their_time_limit(code, tmp_pat
     assert (fault.row, fault.reason) == (1, "Timeout")
     assert "2s" in fault.message
     assert time.monotonic() - began < 50  # and not the 60 s for which the row stalls
+
+
+def test_a_process_is_followed_by_a_fresh_one_after_as_many_rows_as_asked(code, tmp_path):
+    code("""
+        import os
+
+        def f(batch):
+            return {"out": [os.getpid()] * len(batch["n"])}
+    """)
+    spec = Udf(
+        entrypoint="mine.py:f",
+        schema={"out": "int64"},
+        isolation="process",
+        restart_after={"rows": 4},
+    )
+    _, applied = opened(spec, tmp_path)
+    try:
+        seen = [applied(ROWS.slice(0, 2)).rows["out"][0].as_py() for _ in range(6)]
+        assert not any(Path(f"/proc/{pid}").exists() for pid in seen), "they are not kept"
+    finally:
+        applied.close()
+    assert len(set(seen)) == 3
+    assert seen == sorted(seen, key=seen.index), "one after the other"
 
 
 def test_an_empty_batch_is_not_a_fault(code, tmp_path):
