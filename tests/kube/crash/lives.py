@@ -77,7 +77,12 @@ async def fails_once(stage: Stage) -> None:
 
 async def finds_no_room(stage: Stage) -> None:
     """capacity timeout, twice → fail"""
-    group = {"name": "gpu", "resources": {"cpu": 1, "memory": "1Gi", "gpu": 1}}
+    # With a group from zero the head alone would be a cluster, and its job might be faster.
+    group = {
+        "name": "gpu",
+        "minReplicas": 1,
+        "resources": {"cpu": 1, "memory": "1Gi", "gpu": 1},
+    }
     await _apply(stage, _spec(cluster={"workerGroups": [group]}, startTimeout="2s"))
     await _attempt(stage, 2)
     await stage.jump(seconds=61)
