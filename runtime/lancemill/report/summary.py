@@ -99,7 +99,7 @@ class Estimate:
         """As in `status.progress.estimate` of the API; without what was not measured."""
         told = {
             "rows": self.rows,
-            "seconds": round(self.seconds, 1),
+            "seconds": round(self.seconds, 3),
             "bytesOut": self.bytes_out,
             "cpuSeconds": self.cpu_seconds,
             "gpuSeconds": self.gpu_seconds,
