@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help setup demo operator-demo test test-fast test-torch e2e soak soak-ray crash-matrix mutation lint format bench bench-operator bench-ray bench-scale dashboard-picture crds lock clean
+.PHONY: help setup demo operator-demo test test-fast test-thorough test-torch e2e soak soak-ray crash-matrix mutation lint format bench bench-operator bench-ray bench-scale dashboard-picture crds lock clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -19,8 +19,11 @@ operator-demo: setup   ## a manifest applied to a real API server, and its run w
 test: setup      ## the tests; the first time Kubernetes is built for them (minutes)
 	@scripts/test
 
-test-fast: setup ## the tests that need no Kubernetes
-	@.venv/bin/python -m pytest -n auto --dist loadgroup -m "not kube and not soak and not torch and not matrix"
+test-fast: setup ## those of them that need no Kubernetes
+	@scripts/test fast
+
+test-thorough: setup ## the rest: what `make test` shows in a sample
+	@scripts/test thorough
 
 test-torch:      ## what needs torch, in an environment of its own
 	@scripts/setup torch

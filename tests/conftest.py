@@ -9,8 +9,12 @@ again, and none are kept: a checkout may be read-only. For other examples each t
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+RAY = Path(__file__).parent / "runtime" / "ray"
 
 settings.register_profile(
     "same",
@@ -26,7 +30,7 @@ settings.load_profile("same")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One Ray for all tests that need one, however many processes share the tests."""
+    """One process for all tests on Ray, however many share the tests: their Rays are shared."""
     for item in items:
-        if "local_ray" in getattr(item, "fixturenames", ()):
+        if RAY in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("ray"))

@@ -84,6 +84,7 @@ def test_everything_is_built_once_and_said_to_take_minutes(checkout: Checkout) -
     assert names <= {path.name for path in folder.iterdir() if path.read_text() == "built\n"}
 
 
+@pytest.mark.thorough
 def test_the_gigabytes_that_a_build_needs_are_gone_afterwards(checkout: Checkout) -> None:
     checkout()
 
@@ -97,6 +98,7 @@ def test_they_stay_for_whoever_asks_for_it(checkout: Checkout, tmp_path: Path) -
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {"build", "mod"}
 
 
+@pytest.mark.thorough
 def test_two_at_a_time_build_everything_once(checkout: Checkout) -> None:
     with checkout.start() as one, checkout.start() as other:
         answers = [process.communicate(timeout=60) for process in (one, other)]
@@ -118,6 +120,7 @@ def test_a_change_of_one_tool_builds_that_one_anew(checkout: Checkout) -> None:
     assert after != before
 
 
+@pytest.mark.thorough
 def test_another_go_builds_all_anew(checkout: Checkout) -> None:
     checkout()
     checkout(FAKE_GO_VERSION="1.27.0")

@@ -10,6 +10,7 @@ import pytest
 from lancemill.code.cache import cache_folder
 from lancemill.code.requirements import install, put_on_path
 from lancemill.errors import RunError
+from support.sampled import sampled
 
 from .given import Place, expected, lancemill, run
 from .wheels import index_of, wheel
@@ -33,7 +34,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("isolation", ["thread", "process"])
+@pytest.mark.parametrize("isolation", sampled(["process", "thread"], first=1))
 def test_a_function_has_the_packages_that_the_manifest_asks_for(
     tmp_path: Path, wheels: Path, isolation: str
 ) -> None:
@@ -49,6 +50,7 @@ def test_a_function_has_the_packages_that_the_manifest_asks_for(
     assert (again.status, again.notes) == (0, []), "what a node has is not installed again"
 
 
+@pytest.mark.thorough
 def test_the_environment_stays_as_it_is(wheels: Path) -> None:
     before = sorted(sys.path)
     installed = install(["lmtestthrice", "numpy"])
@@ -66,6 +68,7 @@ def test_what_the_environment_has_is_not_installed() -> None:
     assert install(["numpy>=1", "pyarrow"]) is None
 
 
+@pytest.mark.thorough
 def test_other_requirements_of_a_process_that_has_loaded_some_are_refused(wheels: Path) -> None:
     one, other = install(["lmtestthrice==1.0"]), install(["lmtestthrice==2.0"])
     assert one is not None and other is not None
@@ -88,6 +91,7 @@ def test_a_package_that_is_not_to_be_had_is_told_in_a_line(tmp_path: Path, wheel
     assert not [path for path in (tmp_path / "cache" / "packages").iterdir() if path.is_dir()]
 
 
+@pytest.mark.thorough
 def test_a_dependency_cannot_replace_what_lancemill_is_made_of(wheels: Path) -> None:
     wheel(wheels, "numpy", "1.0", "")
     wheel(wheels, "lmtestold", "1.0", "", "numpy<1.5")

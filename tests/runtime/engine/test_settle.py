@@ -20,6 +20,7 @@ from lancemill.engine.run import RunInProgress, RunOptions
 from lancemill.engine.settle import settle_job
 from lancemill.errors import Interrupted, Overtaken, RunConflict, StorageError
 from lancemill.manifest import Job, load
+from support.sampled import sampled
 
 KEYS = [f"k{n}" for n in range(8)]
 SUMMARY = [{"name": "rows", "query": "select count(*) as n from output"}]
@@ -51,7 +52,7 @@ def nobody_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "PATIENCE_S", 0.0)
 
 
-@pytest.fixture(params=SINKS)
+@pytest.fixture(params=sampled(SINKS, first=1))
 def mode(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

@@ -13,8 +13,15 @@ from .stage import Stage
 
 @pytest.mark.parametrize(
     ("seed", "kinds"),
-    [(1, ("worker", "driver")), (2, ("given up", "stopped for a while"))],
-    ids=["workers and drivers die", "an attempt that was given up lives on"],
+    [
+        pytest.param(1, ("worker", "driver"), id="workers and drivers die"),
+        pytest.param(
+            2,
+            ("given up", "stopped for a while"),
+            id="an attempt that was given up lives on",
+            marks=pytest.mark.thorough,
+        ),
+    ],
 )
 def test_rows_are_exact_and_in_order_whatever_dies(
     groups: Stage, place: Place, seed: int, kinds: tuple[str, ...]

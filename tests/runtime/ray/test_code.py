@@ -86,6 +86,7 @@ def test_a_function_of_a_zip_gives_the_rows_of_the_local_engine(
     assert "fetched and unpacked s3://code/udfs.zip" in " ".join(there.notes), there.notes
 
 
+@pytest.mark.thorough
 def test_a_shard_that_is_done_with_care_has_the_code_too(
     local_ray: Any, place: Place, s3: S3Server
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_shard_that_is_done_with_care_has_the_code_too(
     assert len(place.rows()) == 79
 
 
+@pytest.mark.thorough
 def test_workers_have_the_packages_that_the_manifest_asks_for(
     local_ray: Any, ray_cache: Path, place: Place, s3: S3Server
 ) -> None:

@@ -45,6 +45,7 @@ def test_what_nobody_foresaw_is_told_in_one_line(local_ray: Any, place: Place) -
     assert "Traceback" not in told.out
 
 
+@pytest.mark.thorough
 def test_a_run_says_that_there_is_no_gpu_and_stops_its_ray(place: Place, tmp_path: Path) -> None:
     stage = function("mean", {"group": "gpu", "gpus": 1})
     done = subprocess.run(
@@ -56,6 +57,7 @@ def test_a_run_says_that_there_is_no_gpu_and_stops_its_ray(place: Place, tmp_pat
     assert place.rows().num_rows == 80
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_stopped_can_be_gone_on_with_by_either_engine(place: Place) -> None:
     manifest = place.manifest(function("is_slow", batchSize=2))
     process = subprocess.Popen(

@@ -83,6 +83,7 @@ def address() -> str:
     return str(ray.util.get_node_ip_address())
 
 
+@pytest.mark.thorough
 def test_a_run_says_how_many_nodes_of_each_group_have_passed(groups: Stage, place: Place) -> None:
     gpu = function("mean", {"group": "gpu", "gpus": 1})
     told = run_on(groups, on_groups(place, gpu, images={"group": "cpu"}))
@@ -148,12 +149,14 @@ def test_a_ray_of_one_s_own_is_not_asked(local_ray: Any, place: Place) -> None:
     assert not [note for note in told.notes if "preflight" in note]
 
 
+@pytest.mark.thorough
 def test_without_groups_nodes_are_counted(asked: None, place: Place) -> None:
     told = run(place.manifest(function("mean", {"group": "gpu", "gpus": 1})))
     assert told.status == 0, told.out
     assert "preflight passed (nodes 1/1, GPU nodes 1/1)" in told.notes
 
 
+@pytest.mark.thorough
 def test_a_function_whose_import_hangs_is_not_waited_for_for_ever(
     asked: None, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +170,7 @@ def test_a_function_whose_import_hangs_is_not_waited_for_for_ever(
     assert told.summary["end"] == "resumable"
 
 
+@pytest.mark.thorough
 def test_a_function_whose_import_ends_the_process_is_told(asked: None, place: Place) -> None:
     (place.folder / "ends.py").write_text("import os\nos._exit(9)\n\n\ndef mean(batch): ...\n")
     told = run(place.manifest(function("mean", entrypoint="ends.py:mean")))

@@ -72,7 +72,11 @@ def test_a_stream_killed_in_the_middle_of_its_piece_loses_no_row(
     assert place.rows("there").equals(place.rows("here"))
 
 
-@pytest.mark.parametrize("placement", [None, GPU], ids=["one segment", "two segments"])
+@pytest.mark.parametrize(
+    "placement",
+    [None, pytest.param(GPU, marks=pytest.mark.thorough)],
+    ids=["one segment", "two segments"],
+)
 def test_a_row_that_kills_every_worker_is_set_aside_and_all_others_are_kept(
     local_ray: Any, place: Place, placement: dict[str, Any] | None
 ) -> None:
@@ -87,6 +91,7 @@ def test_a_row_that_kills_every_worker_is_set_aside_and_all_others_are_kept(
     assert there.summary["quarantined"] == {"Truncated": 2, "WorkerCrashed": 1}
 
 
+@pytest.mark.thorough
 def test_a_row_that_takes_too_long_is_set_aside(local_ray: Any, place: Place) -> None:
     place.kills("p105.png")
     stage = function("hangs", isolation="process", rowTimeout="2s", batchSize=2)

@@ -18,6 +18,7 @@ import yaml
 
 from lancemill.engine import settle as settling
 from support.killing import moments, run_and_kill
+from support.sampled import sampled
 
 from .given import Place, lance, lancemill, one_line, small_shards
 
@@ -235,7 +236,7 @@ def test_a_manifest_as_the_api_server_gives_it_back_runs_as_it_is(place: Place) 
     assert lancemill("probe", "dataset", manifest, "--dataset", "out").json["rows"] == 2
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", sampled(range(6), first=2))
 def test_attempts_killed_anywhere_and_settled_end_with_every_row_once(
     place: Place, seed: int
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from support.killing import COMMAND, command
+from support.sampled import sampled
 from support.servers import HttpServer, faulty_http
 
 from .given import Place, picture, spec
@@ -105,7 +106,7 @@ def test_a_stopped_run_is_completed_by_the_command_that_it_names(place: Place) -
     assert place.keys() == names
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sampled([signal.SIGTERM, signal.SIGINT], first=1))
 def test_a_run_that_waits_for_a_server_stops_soon(place: Place, number: signal.Signals) -> None:
     with (
         faulty_http(FILES, latency=LONG, only="GET /p") as server,
@@ -130,7 +131,7 @@ def asked(server: HttpServer, method: str) -> bool:
     return any(request.method == method for request in server.requests)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("method", sampled(["GET", "HEAD"], first=1))
 def test_a_run_that_lists_a_server_that_never_answers_stops_soon(place: Place, method: str) -> None:
     never = threading.Event()
     with (
@@ -149,13 +150,16 @@ def in_s3(server: HttpServer, name: str, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("changes", "method"),
-    [
-        (lambda s3: {"source": {"objects": in_s3(s3, "pictures/")}}, "GET"),
-        (lambda s3: {"source": {"table": in_s3(s3, "t.parquet", format="parquet")}}, "GET"),
-        (lambda web: {"source": {"table": {"uri": web.uri("t.csv"), "format": "csv"}}}, "HEAD"),
-        (lambda s3: {"sink": {"lance": in_s3(s3, "out.lance")}}, "GET"),
-        (lambda s3: {"sink": {"jsonl": in_s3(s3, "out.jsonl", columns=["key"])}}, "GET"),
-    ],
+    sampled(
+        [
+            (lambda s3: {"source": {"objects": in_s3(s3, "pictures/")}}, "GET"),
+            (lambda s3: {"source": {"table": in_s3(s3, "t.parquet", format="parquet")}}, "GET"),
+            (lambda web: {"source": {"table": {"uri": web.uri("t.csv"), "format": "csv"}}}, "HEAD"),
+            (lambda s3: {"sink": {"lance": in_s3(s3, "out.lance")}}, "GET"),
+            (lambda s3: {"sink": {"jsonl": in_s3(s3, "out.jsonl", columns=["key"])}}, "GET"),
+        ],
+        first=2,
+    ),
     ids=["listing", "table", "http", "dataset", "ledger"],
 )
 def test_a_run_that_waits_for_a_store_that_never_answers_stops_soon(
