@@ -28,7 +28,7 @@ from lancemill.report.summary import RunSummary
 from lancemill.report.words import verdict
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 MOST_PAIRS = 48
 MOST_SET_ASIDE = 48
@@ -83,26 +83,22 @@ class RunPage:
 def render(page: RunPage) -> str:
     """The page as HTML."""
     script = packaged_text("page.js")
-    return (
-        environment()
-        .from_string(packaged_text("page.html.j2"))
-        .render(
-            page=page,
-            run=page.summary,
-            verdict=verdict(page.summary),
-            chart=chart.draw(page.history),
-            diagnosis=_diagnosis(page),
-            stages=[_stage(stage, page.summary.duration_seconds) for stage in page.summary.stages],
-            reasons=_ranked(page.summary.quarantined),
-            pairs=page.pairs[:MOST_PAIRS],
-            set_aside=page.set_aside[:MOST_SET_ASIDE],
-            set_aside_more=max(0, page.summary.set_aside - len(page.set_aside[:MOST_SET_ASIDE])),
-            plan=_clipped(page.plan, MOST_TEXT),
-            manifest=_clipped(page.manifest, MOST_TEXT),
-            style=packaged_text("page.css"),
-            script=script,
-            script_hash=_csp_hash(script),
-        )
+    return template("page.html.j2").render(
+        page=page,
+        run=page.summary,
+        verdict=verdict(page.summary),
+        chart=chart.draw(page.history),
+        diagnosis=_diagnosis(page),
+        stages=[_stage(stage, page.summary.duration_seconds) for stage in page.summary.stages],
+        reasons=_ranked(page.summary.quarantined),
+        pairs=page.pairs[:MOST_PAIRS],
+        set_aside=page.set_aside[:MOST_SET_ASIDE],
+        set_aside_more=max(0, page.summary.set_aside - len(page.set_aside[:MOST_SET_ASIDE])),
+        plan=_clipped(page.plan, MOST_TEXT),
+        manifest=_clipped(page.manifest, MOST_TEXT),
+        style=packaged_text("page.css"),
+        script=script,
+        script_hash=_csp_hash(script),
     )
 
 
@@ -200,7 +196,13 @@ def packaged_text(name: str) -> str:
 
 
 @lru_cache
-def environment() -> Environment:
+def template(name: str) -> Template:
+    """A template of this package, compiled once a process."""
+    return _environment().from_string(packaged_text(name))
+
+
+@lru_cache
+def _environment() -> Environment:
     """Jinja with escaping on, undefined names as errors, and figures as filters."""
     from jinja2 import Environment, StrictUndefined
 

@@ -74,10 +74,9 @@ def write_sheet(sheet: Sheet, path: Path) -> None:
 
 def html(sheet: Sheet) -> str:
     """The sheet as one HTML file that loads nothing."""
-    from lancemill.report.page import environment, packaged_text
+    from lancemill.report.page import packaged_text, template
 
-    template = environment().from_string(packaged_text("sheet.html.j2"))
-    return template.render(sheet=sheet, style=packaged_text("page.css"))
+    return template("sheet.html.j2").render(sheet=sheet, style=packaged_text("page.css"))
 
 
 def png(sheet: Sheet, columns: int = 6) -> bytes:
