@@ -23,7 +23,7 @@ PACKAGES = (
     *("libnetfilter-conntrack3", "libnfnetlink0", "libnftnl11"),
     "debootstrap",
 )
-BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
+BASE_PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
 BASE_NAME = "python:3.11-slim-bookworm"
 """What Dockerfiles name, and what debootstrap's minimal system with Python 3.11 stands for."""
 BASE_ENV = {

@@ -11,9 +11,9 @@ from lancemill.code.cache import cache_folder
 from lancemill.code.requirements import install, put_on_path
 from lancemill.errors import RunError
 from support.sampled import sampled
+from support.wheels import index_of, wheel
 
 from .given import Place, expected, lancemill, run
-from .wheels import index_of, wheel
 
 UDF = """
 import lmtestthrice

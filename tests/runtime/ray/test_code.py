@@ -12,8 +12,8 @@ import pytest
 
 from lancemill.code.archive import pack
 from support.servers import S3Server, s3_server
+from support.wheels import wheel
 
-from ..code.wheels import wheel
 from .given import Place, function, run
 
 GPU = {"group": "gpu", "gpus": 1}
