@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from lancemill.engine.counters import Call, Clock, StageCounters
+from lancemill.engine.gpu_idle import GpuIdle
 from lancemill.engine.progress import (
     HistoryPoint,
     Progress,
@@ -51,10 +52,12 @@ class Meter:
         self._began = clock()
         self._stages = {name: StageCounters(name, clock=clock) for name in stages}
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
+        self._gpu_idle = GpuIdle()
         self._rows_done = self._bytes_in = self._bytes_out = self._shards_done = 0
         self._cpu_elsewhere = 0.0
         self._touched = self._began
-        self._resting = False
+        self._resting = self._lacks_workers = False
         self._set_aside: Counter[str] = Counter()
         self._window: deque[HistoryPoint] = deque([self._point()])
         self._history: list[HistoryPoint] = [self._window[0]]
@@ -105,6 +108,15 @@ class Meter:
         """Something happened that is no row: a worker came, a model was loaded."""
         self._touched = self._clock()
 
+    def lacks_workers(self, lacking: bool) -> None:
+        """Whether no row can move for want of workers, that are on their way: then nothing stalls.
+
+        How long a run may wait for room is not for `stallTimeout` to say.
+        """
+        if self._lacks_workers:
+            self.touch()
+        self._lacks_workers = lacking
+
     def rest(self) -> None:
         """All rows have come: what follows (checks, the commit) moves none and does not stall."""
         self._resting = True
@@ -148,7 +160,8 @@ class Meter:
 
     def totals(self) -> tuple[StageTotals, ...]:
         """Every stage's totals, in the order of the stages."""
-        return tuple(stage.totals() for stage in self._stages.values())
+        with self._looking:
+            return self._gpu_idle.seen([stage.totals() for stage in self._stages.values()])
 
     def _point(self) -> HistoryPoint:
         return HistoryPoint(
@@ -173,7 +186,8 @@ class Meter:
         stages = stage_progress(base, now)
         left = None if self.rows_total is None else max(0, self.rows_total - now.rows_done)
         moved_at = max(self._touched, *(stage.moved_at for stage in self._stages.values()))
-        stood = 0.0 if self._resting else max(0.0, self._began + now.seconds - moved_at)
+        excused = self._resting or self._lacks_workers
+        stood = 0.0 if excused else max(0.0, self._began + now.seconds - moved_at)
         return Progress(
             percent=percent(now.rows_done, self.rows_total),
             rows_done=now.rows_done,

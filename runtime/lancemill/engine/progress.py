@@ -48,6 +48,9 @@ class StageTotals:
     """Time for which its pool held GPUs, summed over them."""
     gpu_busy_seconds: float = 0.0
     """That part of it in which the stage worked."""
+    gpu_idle_seconds: float | None = None
+    """That in which no stage of its pool worked, at the pool's first stage; None where nobody has
+    watched them together."""
     batches: int = 0
     """How often rows were taken."""
     calls: int = 0
@@ -164,16 +167,28 @@ def gpu_time(stages: Iterable[StageTotals]) -> tuple[float, float]:
 
 def gpu_time_by_stage(stages: Iterable[StageTotals]) -> dict[str, tuple[float, float]]:
     """The same, by stage: GPUs that stages of a pool share are those of the first of them."""
+    found = {}
+    for members in gpu_pools(stages).values():
+        watched = [one.gpu_idle_seconds for one in members if one.gpu_idle_seconds is not None]
+        held, worked = held_and_worked(members)
+        idle = sum(watched) if watched else max(0.0, held - worked)
+        found[members[0].name] = (held, idle)
+    return found
+
+
+def gpu_pools(stages: Iterable[StageTotals]) -> dict[str, list[StageTotals]]:
+    """Stages that have held GPUs, those together that share them, by a name of their own."""
     pools: dict[str, list[StageTotals]] = {}
     for one in stages:
         if one.gpu_seconds > 0:
             pools.setdefault(one.pool or one.lane or f"\0{one.name}", []).append(one)
-    found = {}
-    for members in pools.values():
-        held = max(one.gpu_seconds for one in members)
-        worked = sum(one.gpu_busy_seconds for one in members)
-        found[members[0].name] = (held, max(0.0, held - worked))
-    return found
+    return pools
+
+
+def held_and_worked(members: Sequence[StageTotals]) -> tuple[float, float]:
+    """GPU seconds that stages of one pool have held, and worked; the latter may be more, since
+    they may work at once."""
+    return max(one.gpu_seconds for one in members), sum(one.gpu_busy_seconds for one in members)
 
 
 def percent(done: int, total: int | None) -> float | None:

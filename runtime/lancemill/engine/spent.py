@@ -19,7 +19,7 @@ _KEPT = (
     *("name", "rows_in", "rows_out", "faults", "busy_seconds", "wait_in_seconds"),
     *("blocked_seconds", "bytes_in", "bytes_out", "workers", "worker_seconds", "pool", "lane"),
     "gpus",
-    *("gpu_seconds", "gpu_busy_seconds"),
+    *("gpu_seconds", "gpu_busy_seconds", "gpu_idle_seconds"),
 )
 
 

@@ -120,3 +120,40 @@ def test_any_run_can_be_read(found: list[StageTotals], pipeline: str) -> None:
         name = {("stage", one.name), ("direction", "in")}
         labels = frozenset(name | ({("pipeline", pipeline)} if pipeline else set()))
         assert series["lancemill_rows_total", labels] == one.rows_in
+
+
+GPU_STEPS = st.tuples(
+    st.sampled_from(["time", "embed", "caption", "gpus", "rest"]), st.integers(0, 20)
+)
+
+
+@given(st.lists(GPU_STEPS, max_size=40))
+def test_gpu_time_never_falls_whatever_shares_the_gpus_and_whoever_lets_them_go(
+    steps: list[tuple[str, int]],
+) -> None:
+    now = [100.0]
+    meter = Meter(["embed", "caption"], None, lambda: now[0])
+    stages = [meter.stage("embed"), meter.stage("caption")]
+    for stage in stages:
+        stage.pool = "gpu"
+    before: dict[str, float] = {}
+    for what, amount in steps:
+        now[0] += 0.5
+        if what == "time":
+            now[0] += amount
+        elif what == "gpus":
+            for stage in stages:
+                stage.workers = stage.gpus = amount % 4
+        elif what == "rest":
+            meter.rest()
+        else:
+            meter.stage(what).add(busy_seconds=amount)  # told late, and both at once
+        told = {
+            name: amount
+            for (name, _), amount in read(exposition({}, meter.totals(), None)).items()
+            if name.startswith("lancemill_gpu")
+        }
+        assert all(told[name] >= amount for name, amount in before.items())
+        held, idle = (told.get(f"lancemill_gpu_{kind}seconds_total", 0.0) for kind in ("", "idle_"))
+        assert idle <= held + 1e-6
+        before = told

@@ -82,3 +82,23 @@ def test_behind_the_last_row_nothing_stands_still() -> None:
     meter.rest()
     with Guard(Limits(stall_seconds=0.01), lambda: meter, {}, pytest.fail):
         threading.Event().wait(0.1)
+
+
+def test_a_run_whose_workers_are_on_their_way_does_not_stand_still() -> None:
+    meter = Meter(["source", "sink"], 10)
+    meter.lacks_workers(True)
+    with Guard(Limits(stall_seconds=0.01), lambda: meter, {}, pytest.fail):
+        threading.Event().wait(0.1)
+
+
+def test_a_run_whose_workers_have_come_stands_still_from_then_on() -> None:
+    now = [100.0]
+    meter = Meter(["source", "sink"], 10, lambda: now[0])
+    meter.lacks_workers(True)
+    now[0] += 3600
+    assert meter.sample().last_progress_seconds == 0
+    meter.lacks_workers(False)
+    now[0] += 5
+    assert meter.sample().last_progress_seconds == 5
+    meter.lacks_workers(False)
+    assert meter.sample().last_progress_seconds == 5

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import ray
@@ -96,6 +98,7 @@ def is_grouped(there: Sequence[Node]) -> bool:
 def joined(gpus: float, *, streamed: bool) -> Iterator[str]:
     """Ray, for as long as inside; what a reader should know of it, in words, or nothing.
 
+    RunError where it cannot be had; Stopped where a signal came first.
     `gpus`: the most that one worker needs. `streamed`: whether rows pass through Ray.
     """
     if ray.is_initialized():
@@ -103,7 +106,7 @@ def joined(gpus: float, *, streamed: bool) -> Iterator[str]:
         return
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
     address = os.environ.get("RAY_ADDRESS", "")
-    with _signals_kept(), warnings.catch_warnings():
+    with _left_on_a_signal(), warnings.catch_warnings():
         # Ray's own processes are forked, and become other programs at once.
         warnings.filterwarnings("ignore", "lance is not fork-safe")
         folder, told = (None, "") if address else _started(gpus, streamed)
@@ -136,11 +139,20 @@ def _connected(address: str) -> None:
     then ends the process."""
     try:
         _knock(address)
-        ray.init(address=address, **_QUIETLY)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise RunError(
             f"there is no Ray at RAY_ADDRESS={address}: {_first_line(error)}",
             remedy="unset RAY_ADDRESS for a Ray of this machine's own",
+        ) from error
+    try:
+        ray.init(address=address, **_QUIETLY)
+    except BaseException as error:  # Ray raises plain ones
+        ray.shutdown()
+        if not isinstance(error, Exception):
+            raise
+        raise RunError(
+            f"the Ray at RAY_ADDRESS={address} cannot be joined: {_first_line(error)}",
+            remedy="see that it is up, and of this machine's version of Ray",
         ) from error
 
 
@@ -187,10 +199,13 @@ def _started(gpus: float, streamed: bool) -> tuple[Path, str]:
             _temp_dir=str(folder),
             **_QUIETLY,
         )
-    except Exception as error:  # Ray raises plain ones
+    except BaseException as error:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
-        raise RunError(f"Ray does not start on this machine: {_first_line(error)}") from error
+        if not isinstance(error, Exception):
+            raise
+        words = f"Ray does not start on this machine: {_first_line(error)}"
+        raise RunError(words, remedy="try again when it has less to do") from error
     if gpus > has:
         return folder, "no GPU on this machine: stages that ask for one run on its cores"
     return folder, ""
@@ -213,17 +228,43 @@ def _gpus_here() -> int:
     return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
+class Stopped(Exception):
+    """A signal came while Ray was starting; whoever minds signals has been told."""
+
+
 @contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Ray takes SIGTERM for itself; how a run ends is its driver's decision."""
+def _left_on_a_signal() -> Iterator[None]:
+    """Ray takes SIGTERM for itself, from its start on, and ends the process by SystemExit. How a
+    run ends is its driver's decision: its handlers are called, and Ray's start is left."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    kept: dict[signal.Signals, Any] = {
-        one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)
-    }
+    kept = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    told: list[int] = []
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        told.append(number)
+        _call(kept[signal.Signals(number)], number, frame)
+        sys.exit(number)
+
+    for one, handler in kept.items():
+        signal.signal(one, leave if callable(handler) else handler)
     try:
         yield
+    except SystemExit as ended:
+        if not told and ended.code != signal.SIGTERM:
+            raise RunError(f"Ray ended its start by itself, with status {ended.code}") from ended
+        if not told and not _call(kept[signal.SIGTERM], signal.SIGTERM, None):
+            raise
+        raise Stopped from ended
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+def _call(handler: Any, number: int, frame: FrameType | None) -> bool:
+    """Whether there is anybody to tell of the signal."""
+    if not callable(handler):
+        return False
+    handler(number, frame)
+    return True

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import ray
 
@@ -21,11 +22,12 @@ from lancemill.engine.meter import Meter
 from lancemill.engine.prepare import Prepared
 from lancemill.engine.ray import balance
 from lancemill.engine.ray.brief import brief_of
-from lancemill.engine.ray.cluster import Node, is_grouped, joined, nodes, slots
+from lancemill.engine.ray.cluster import Node, Stopped, is_grouped, joined, nodes, slots
 from lancemill.engine.ray.counts import add_new, take_back
 from lancemill.engine.ray.crew import Crew, Died, Lease
 from lancemill.engine.ray.opened import Handed
 from lancemill.engine.ray.owner import Hello
+from lancemill.engine.ray.places import Places
 from lancemill.engine.ray.pools import Pool, pools_of
 from lancemill.engine.ray.preflight import Preflight, Task
 from lancemill.engine.ray.report import Report
@@ -78,7 +80,12 @@ class RayEngine:
         plan = self._prepared.plan
         alone = pools_of(plan, grouped=False)
         gpus = max(pool.gpus for pool in alone)
-        with joined(gpus, streamed=len(alone) > 1) as told:
+        self._meter.lacks_workers(True)
+        with ExitStack() as ends:
+            try:
+                told = ends.enter_context(joined(gpus, streamed=len(alone) > 1))
+            except Stopped:
+                return
             if told:
                 self._tell(told)
             pools = pools_of(plan, grouped=is_grouped(nodes()))
@@ -119,6 +126,7 @@ class _Driver:
         self._finish = finish
         self._crew = Crew(handed, pools[-1], len(pools) - 1)
         self._nodes: list[Node] = []
+        self._places = Places()
         self._looked = 0.0
         self._failed_starts = 0
         self._waited: dict[int, float] = {}
@@ -142,6 +150,8 @@ class _Driver:
     def _lease(self) -> None:
         self._look()
         passed = self._preflight.passed(self._nodes)
+        lacking = not passed or self._places.lacking(self._pools, self._nodes, self._crew)
+        self._meter.lacks_workers(lacking)
         if not self._preflight.may_ask_for_workers(self._nodes):
             return
         last = self._pools[-1]
@@ -193,8 +203,7 @@ class _Driver:
     def _streams(self) -> int:
         if len(self._pools) == 1:
             return 0
-        before = slots(self._nodes, self._pools[-2])
-        return balance.fair_share(before, len(self._crew.members))
+        return balance.fair_share(slots(self._nodes, self._pools[-2]), len(self._crew.members))
 
     # -- what is heard
 
