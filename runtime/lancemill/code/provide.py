@@ -24,6 +24,7 @@ from lancemill_api.pipeline import PipelineSpec
 
 CODE_DIR = "LANCEMILL_CODE_DIR"
 KIND = "code"
+CHANGED = "`lancemill rerun NAME` starts a new run, with the code as it is now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,13 @@ def _code(asked: Code, base: Path, expected: str | None) -> Provided:
         mounted = _mounted()
         provided = Provided() if mounted is None else _copied(mounted)
     if expected is not None and provided.sha256 != expected:
-        raise RunError("spec.code.configMap has changed since the run began: other workers had it")
+        # An attempt that came after this one would mean other work, and be refused.
+        raise RunError(
+            f"spec.code.configMap: '{asked.config_map}' has changed since the run began, and its "
+            "workers would not have the code that it was planned with",
+            remedy=CHANGED,
+            final=True,
+        )
     return provided
 
 

@@ -215,5 +215,7 @@ def test_a_config_map_that_changes_while_a_run_goes_on_is_not_mixed_with_what_it
     assert first.folder is not None
     (tmp_path / "mounted" / "my_udfs.py").write_text("x = 2\n")
     assert (first.folder / "my_udfs.py").read_text() == "x = 1\n"
-    with pytest.raises(RunError, match=r"spec\.code\.configMap has changed since the run began"):
+    with pytest.raises(RunError, match=r"spec\.code\.configMap: 'my-udfs' has changed") as raised:
         provide(spec, tmp_path, first.sha256)
+    assert raised.value.final, "the next attempt would be refused as other work"
+    assert "lancemill rerun" in raised.value.remedy
