@@ -22,6 +22,7 @@ S3_NAME = "s3"
 STORES = "lancemill-e2e"
 """Namespace of the S3 server."""
 START = "2m"
+PRICES = {"cpuHour": 0.04, "gpuHour": 2.5, "currency": "EUR"}
 
 
 def values(cluster: Cluster) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def values(cluster: Cluster) -> dict[str, Any]:
     return {
         "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
         "resources": {"requests": {"cpu": "50m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}},
+        "prices": PRICES,
         "settings": {
             "progressInterval": 1,
             "logLevel": "debug",

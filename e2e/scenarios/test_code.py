@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import lance
 import pyarrow as pa
@@ -27,63 +26,78 @@ from support.wheels import wheel
 NAME = "udf"
 LANCEMILL = str(Path(sys.executable).parent / "lancemill")
 COLOURS = (ROOT / "examples" / "colours.py").read_text()
-NAMED = '''
-"""Names the colours, by a module beside this one and a package that no image has."""
-
-import huenames
-from shades import shade
+NAMED = """
+import shades
+from huenames import nearest
 
 
 def named(batch):
     colours = batch.column("colour").to_pylist()
-    return {"name": [f"{shade(one)} {huenames.name(one)}" for one in colours]}
-'''
-SHADES = 'def shade(colour):\n    return "dark" if int(colour[1:], 16) % 2 else "light"\n'
-HUENAMES = (
-    'def name(colour):\n    return "rgb"["".join(colour[1::2]).index(max(colour[1::2])) % 3]\n'
-)
+    return {"name": [f"{shades.of(one)} {nearest(one)}" for one in colours]}
+"""
+SHADES = """
+def of(colour):
+    return "light" if int(colour[1:3], 16) > 127 else "dark"
+"""
+HUENAMES = """
+def nearest(colour):
+    parts = {"red": colour[1:3], "green": colour[3:5], "blue": colour[5:]}
+    return max(parts, key=parts.get)
+"""
+FILES = {"colours.py": COLOURS, "named.py": NAMED, "shades.py": SHADES}
+REQUIRED = ["huenames==1.0"]
 STAGE = {"entrypoint": "named.py:named", "inputs": ["colour"], "schema": {"name": "string"}}
 WHEELS = "/wheels"
+ONLY = {"PIP_NO_INDEX": "1"}
 
 
-def pipeline(where: str, storage: Object, **more: Any) -> Object:
+def pipeline(where: str, storage: Object, code: Object) -> Object:
     """examples/udf.yaml with its pictures and its rows at `where`, the rows as a Lance dataset."""
     made: Object = yaml.safe_load((ROOT / "examples" / "udf.yaml").read_text())
     spec = made["spec"]
     spec["source"]["objects"] |= {"uri": f"{where}pictures/", **storage}
     spec["stages"][0]["fetch"] |= storage
-    columns = list(spec["sink"]["parquet"]["columns"])
+    columns = spec["sink"]["parquet"]["columns"]
     spec["sink"] = {"lance": {"uri": f"{where}rows.lance", "columns": columns, **storage}}
-    if "requirements" in more:
-        spec["stages"].append({"name": "named", "udf": STAGE})
-        columns.append("name")
-        spec["sink"]["lance"]["columns"] = columns
-    spec |= more
+    spec["code"] = code
     return made
 
 
-def in_the_cluster(tenant: Tenant, **more: Any) -> Object:
-    made = pipeline(tenant.uri(""), {"storage": tenant.storage}, **more)
-    cluster = small_cluster()
-    if "requirements" in more:
-        mount = {"name": "wheels", "mountPath": WHEELS, "readOnly": True}
-        volumes = [{"name": "wheels", "configMap": {"name": "wheels"}}]
-        cluster["workerGroups"][0] |= {"volumes": volumes, "volumeMounts": [mount]}
-        env = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
-        made["spec"]["runtime"] = {"env": [{"name": k, "value": v} for k, v in env.items()]}
-    made["spec"]["cluster"] = cluster
-    made["spec"]["run"] = {"timeout": "15m", "ttlAfterFinished": "30s"}
-    return made
+def with_names(pipeline: Object) -> Object:
+    """With a stage whose function needs a module beside it, and a package that no image has."""
+    spec = pipeline["spec"]
+    spec["stages"].append({"name": "named", "udf": STAGE})
+    spec["sink"]["lance"]["columns"].append("name")
+    spec["requirements"] = REQUIRED
+    return pipeline
+
+
+def in_the_cluster(pipeline: Object) -> Object:
+    run = {"timeout": "15m", "ttlAfterFinished": "30s"}
+    pipeline["spec"] |= {"cluster": small_cluster(), "run": run}
+    return pipeline
+
+
+def with_wheels(pipeline: Object) -> Object:
+    """Workers find the ConfigMap's wheels, and no others."""
+    mount = {"name": "wheels", "mountPath": WHEELS, "readOnly": True}
+    volumes = [{"name": "wheels", "configMap": {"name": "wheels"}}]
+    (workers,) = pipeline["spec"]["cluster"]["workerGroups"]
+    workers |= {"volumes": volumes, "volumeMounts": [mount]}
+    env = {**ONLY, "PIP_FIND_LINKS": WHEELS}
+    given = [{"name": name, "value": value} for name, value in env.items()]
+    pipeline["spec"]["runtime"] = {"env": given}
+    return pipeline
 
 
 def on_the_laptop(
-    folder: Path, pictures: Mapping[str, bytes], env: Mapping[str, str], **more: Any
+    folder: Path, pictures: Mapping[str, bytes], pipeline: Object, env: Mapping[str, str]
 ) -> pa.Table:
     """What the same stages make here, of the same pictures and the same code."""
-    (folder / "pictures").mkdir()
+    (folder / "pictures").mkdir(parents=True)
     for name, content in pictures.items():
         (folder / "pictures" / name).write_bytes(content)
-    (folder / "pipeline.yaml").write_text(yaml.safe_dump(pipeline("", {}, **more)))
+    (folder / "pipeline.yaml").write_text(yaml.safe_dump(pipeline))
     lancemill("run", "pipeline.yaml", "--quiet", at=folder, env=env)
     return lance.dataset(str(folder / "rows.lance")).to_table()
 
@@ -107,46 +121,42 @@ def must_equal(tenant: Tenant, expected: pa.Table) -> None:
     assert found.to_pylist() == expected.to_pylist()
 
 
+def packaged(tenant: Tenant, folder: Path, keys: Mapping[str, str]) -> Object:
+    """`code` as `lancemill package` fills it in, with the store as this machine reaches it."""
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    storage = {"endpoint": tenant.s3.endpoint, "region": tenant.s3.region, "allowHttp": True}
+    code = {"uri": tenant.uri("code/named.zip"), "storage": storage}
+    written = yaml.safe_dump(with_names(pipeline("", {}, code)))
+    (folder / "pipeline.yaml").write_text(written)
+    told = json.loads(lancemill("package", "pipeline.yaml", "--json", at=folder, env=keys))
+    return {"uri": told["uri"], "sha256": told["sha256"], "storage": storage}
+
+
+def give_wheels(tenant: Tenant, folder: Path) -> None:
+    """The package's wheel into this folder, and into a ConfigMap."""
+    wheel(folder, "huenames", "1.0", HUENAMES)
+    made = {one.name: base64.b64encode(one.read_bytes()).decode() for one in folder.iterdir()}
+    tenant.kubectl.apply(config_map("wheels", "binaryData", made))
+
+
 def test_packaged_code_with_a_package_that_no_image_has_makes_the_laptops_rows(
     tenant: Tenant, pictures: dict[str, bytes], tmp_path: Path
 ) -> None:
     tenant.put("pictures", pictures)
-    wheel(tmp_path / "wheels", "huenames", "1.0", HUENAMES)
-    (made,) = (tmp_path / "wheels").iterdir()
-    content = {made.name: base64.b64encode(made.read_bytes()).decode()}
-    tenant.kubectl.apply(config_map("wheels", "binaryData", content))
-    code, env = packaged(tenant, tmp_path / "code", {"requirements": ["huenames==1.0"]})
-    tenant.kubectl.apply(
-        in_the_cluster(
-            tenant, code={**code, "storage": tenant.storage}, requirements=["huenames==1.0"]
-        )
-    )
-    (tmp_path / "laptop").mkdir()
-    env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(made.parent)}
-    more = {"code": {**code, "storage": outside(tenant)}, "requirements": ["huenames==1.0"]}
-    expected = on_the_laptop(tmp_path / "laptop", pictures, env, **more)
+    give_wheels(tenant, tmp_path / "wheels")
+    s3 = tenant.s3
+    keys = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
+    code = packaged(tenant, tmp_path / "code", keys)
+    theirs = {"storage": tenant.storage}
+    there = pipeline(tenant.uri(""), theirs, code | theirs)
+    tenant.kubectl.apply(with_wheels(in_the_cluster(with_names(there))))
+    env = {**keys, **ONLY, "PIP_FIND_LINKS": str(tmp_path / "wheels")}
+    here = with_names(pipeline("", {}, code))
+    expected = on_the_laptop(tmp_path / "laptop", pictures, here, env)
     tenant.succeeded(NAME)
     must_equal(tenant, expected)
-
-
-def packaged(tenant: Tenant, folder: Path, more: Object) -> tuple[Object, dict[str, str]]:
-    """`code.uri` and `code.sha256` as `lancemill package` has filled them in; its credentials."""
-    folder.mkdir()
-    for name, text in {"colours.py": COLOURS, "named.py": NAMED, "shades.py": SHADES}.items():
-        (folder / name).write_text(text)
-    code = {"uri": tenant.uri("code/named.zip"), "storage": outside(tenant)}
-    (folder / "pipeline.yaml").write_text(yaml.safe_dump(pipeline("", {}, code=code, **more)))
-    keys = {
-        "AWS_ACCESS_KEY_ID": tenant.s3.access_key,
-        "AWS_SECRET_ACCESS_KEY": tenant.s3.secret_key,
-    }
-    told = json.loads(lancemill("package", "pipeline.yaml", "--json", at=folder, env=keys))
-    return {"uri": told["uri"], "sha256": told["sha256"]}, keys
-
-
-def outside(tenant: Tenant) -> Object:
-    """The team's store as this machine reaches it."""
-    return {"endpoint": tenant.s3.endpoint, "region": tenant.s3.region, "allowHttp": True}
 
 
 def test_code_of_a_configmap_makes_the_laptops_rows(
@@ -154,8 +164,10 @@ def test_code_of_a_configmap_makes_the_laptops_rows(
 ) -> None:
     tenant.put("pictures", pictures)
     tenant.kubectl.apply(config_map("colours", "data", {"colours.py": COLOURS}))
-    tenant.kubectl.apply(in_the_cluster(tenant, code={"configMap": "colours"}))
+    code = {"configMap": "colours"}
+    there = pipeline(tenant.uri(""), {"storage": tenant.storage}, code)
+    tenant.kubectl.apply(in_the_cluster(there))
     (tmp_path / "colours.py").write_text(COLOURS)
-    expected = on_the_laptop(tmp_path, pictures, {}, code={"configMap": "colours"})
+    expected = on_the_laptop(tmp_path, pictures, pipeline("", {}, code), {})
     tenant.succeeded(NAME)
     must_equal(tenant, expected)

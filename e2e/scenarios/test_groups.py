@@ -9,14 +9,19 @@ from typing import Any
 
 import pytest
 import yaml
-from e2e.cache import ROOT
+from e2e.cache import ROOT, say
 from e2e.cluster import Cluster
+from e2e.install import PRICES
+from e2e.page_text import page_text
 from e2e.tenant import Object, Tenant
 
 from support.material import model
 
 NAME = "embeddings"
 GPU = "nvidia.com/gpu"
+COPIES = 20
+"""Of each picture, where it is told what a run's time went into: of a dozen rows nothing is."""
+HOUR = 3600
 
 
 @pytest.fixture
@@ -66,6 +71,13 @@ def documents(tenant: Tenant, least_gpus: int) -> list[Object]:
     return [pipeline]
 
 
+def copied(pictures: dict[str, bytes]) -> dict[str, bytes]:
+    """Many of each but of the one that is cut short."""
+    whole = [one for one in pictures if "cut-short" not in one]
+    many = {f"{number:02}-{one}": pictures[one] for number in range(COPIES) for one in whole}
+    return {**many, "cut-short.jpg": pictures["cut-short.jpg"]}
+
+
 def prepare(tenant: Tenant, pictures: dict[str, bytes]) -> None:
     chosen = [one for one in pictures.items() if Path(one[0]).suffix in (".jpg", ".png")]
     tenant.put("pictures", dict(chosen))
@@ -79,15 +91,42 @@ def must_be_right(tenant: Tenant, pictures: dict[str, bytes]) -> None:
     assert all(abs(sum(one["turned"]) - 1) < 1e-3 for one in rows)
 
 
+def must_be_accounted(last: Object) -> None:
+    """What the GPU was held for, and what that and the CPUs cost by the chart's prices."""
+    assert last["cpuSeconds"] > 0
+    assert 0 < last["gpuIdleSeconds"] < last["gpuSeconds"]
+    cpu, gpu = (last[f"{kind}Seconds"] * PRICES[f"{kind}Hour"] / HOUR for kind in ("cpu", "gpu"))
+    assert last["cost"]["currency"] == PRICES["currency"]
+    assert last["cost"]["amount"] == pytest.approx(cpu + gpu, rel=0.01, abs=1e-4)
+
+
+def page(tenant: Tenant, run: str) -> str:
+    """What the page of a run says, which lies beside the dataset."""
+    key = f"{NAME}.lance.runs/{run}/report.html"
+    answer = tenant.s3.client.get_object(Bucket=tenant.bucket, Key=key)
+    return page_text(answer["Body"].read().decode())
+
+
 @pytest.mark.needs("gpus")
-def test_pictures_go_from_a_cpu_group_to_a_gpu_group(
-    tenant: Tenant, pictures: dict[str, bytes], gpus: str
+def test_pictures_go_from_a_cpu_group_to_a_gpu_group_and_it_is_told_where_the_time_went(
+    tenant: Tenant, pictures: dict[str, bytes], gpus: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    prepare(tenant, pictures)
+    many = copied(pictures)
+    prepare(tenant, many)
     tenant.kubectl.apply(*documents(tenant, least_gpus=1))
     last = tenant.succeeded(NAME, minutes=12)["status"]["lastRun"]
     assert last["quarantined"] == 1
-    must_be_right(tenant, pictures)
+    must_be_right(tenant, many)
+    must_be_accounted(last)
+    told = page(tenant, last["id"])
+    with capsys.disabled():
+        say(f"{json.dumps(last)}\n{told.partition('Plan and manifest')[0]}")
+    assert last["diagnosis"] and last["diagnosis"] in told
+    lines = [line.split("  ") for line in told.splitlines()]
+    assert {"gpu time", "gpu idle", "cost"} <= {line[0] for line in lines}
+    # Stages that are done together are one line.
+    stages = {name for line in lines if len(line) > 9 for name in line[0].split("+")}
+    assert {"source", "fetch", "decode", "small", "model", "sink"} <= stages
 
 
 @pytest.mark.needs("gpus")
