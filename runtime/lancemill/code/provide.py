@@ -80,6 +80,11 @@ def _code(asked: Code, base: Path, expected: str | None) -> Provided:
     else:
         mounted = _mounted()
         provided = Provided() if mounted is None else _copied(mounted)
+    if expected is not None and provided.folder is None:
+        raise RunError(
+            f"spec.code.configMap: '{asked.config_map}' is not mounted here, as it is where the "
+            f"run was planned: there is no folder {os.environ.get(CODE_DIR) or CODE_FOLDER}"
+        )
     if expected is not None and provided.sha256 != expected:
         # An attempt that came after this one would mean other work, and be refused.
         raise RunError(

@@ -219,3 +219,7 @@ def test_a_config_map_that_changes_while_a_run_goes_on_is_not_mixed_with_what_it
         provide(spec, tmp_path, first.sha256)
     assert raised.value.final, "the next attempt would be refused as other work"
     assert "lancemill rerun" in raised.value.remedy
+    monkeypatch.setenv("LANCEMILL_CODE_DIR", str(tmp_path / "elsewhere"))
+    with pytest.raises(RunError, match="'my-udfs' is not mounted here") as raised:
+        provide(spec, tmp_path, first.sha256)
+    assert not raised.value.final
