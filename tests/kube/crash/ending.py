@@ -44,7 +44,10 @@ _SPOKEN = re.compile(r"\b\d+(?:ms|[smhd])(?:\d+[smhd])?\b")
 _PROBE = re.compile(r"(-(?:settle|dataset))-[0-9a-f]{8}\b")
 _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _CLUSTER = re.compile(r"(run\d+-\d+)-[a-z0-9]{5}\b")
-_OF_A_SPEC = re.compile(r"^(?:RayJob|Job|NetworkPolicy|ServiceAccount) \S+ \.spec\b")
+_OF_A_SPEC = re.compile(
+    r"^(?:RayJob|Job|NetworkPolicy|ServiceAccount) \S+ \.(?:spec|metadata\.generation)\b"
+)
+"""Its generation counts the changes of a specification."""
 _SCHEDULE = re.compile(r"\b\d+ \d+ \* \* \*")
 
 

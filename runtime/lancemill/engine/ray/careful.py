@@ -13,16 +13,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from lancemill.engine.chunk import RowFault
 from lancemill.engine.faults import FaultPolicy, failed_run, policy_of
 from lancemill.engine.ray.brief import Brief
 from lancemill.engine.ray.counts import NOTHING, Charge
+from lancemill.engine.ray.memory import Appetite, killed_for_memory
 from lancemill.engine.ray.opened import Handed
 from lancemill.engine.ray.report import REPORT_S, Report
 from lancemill.engine.ray.told import tell
@@ -36,6 +37,9 @@ DEATHS_OF_A_ROW = 2
 """Children that must die over one and the same row: a machine kills at random, a row each time."""
 CHILDREN = 400
 """Children for one shard; each finds something out."""
+LOOK_S = 0.05
+"""How often it is looked how much memory a child takes."""
+TOO_MUCH = "WorkerOutOfMemory", "the row needs more memory than there is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,8 @@ class _Child:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         self._connection = Connection(mine.detach())
-        self._killed = _killed_for_memory()
+        self._killed = killed_for_memory()
+        self._appetite = Appetite(self._process.pid)
         self.trying: Trying | None = None
         self.stage = ""
         with suppress(OSError):  # it died at once: the end tells
@@ -191,36 +196,41 @@ class _Child:
 
     def heard(self, timeout: float) -> Done | tuple[str, str] | None:
         """How it ended (done, or dead for a reason, in words); None while it goes on."""
-        while self._connection.poll(timeout):
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            if not self._connection.poll(LOOK_S):
+                if self._appetite.is_too_much():
+                    return self._stopped()
+                continue
             try:
                 said = pickle.loads(self._connection.recv_bytes())
             except (EOFError, OSError):
                 return self._death()
             if isinstance(said, Done):
                 return said
-            if isinstance(said, Trying):
-                self.trying, self.stage = said, ""
-            elif isinstance(said, AtStage):
-                self.stage = said.stage
+            self._notice(said)
         return None
+
+    def _notice(self, said: Trying | AtStage) -> None:
+        if isinstance(said, AtStage):
+            self.stage = said.stage
+        else:
+            self.trying, self.stage = said, ""
+            self._appetite.begins()
+
+    def _stopped(self) -> tuple[str, str]:
+        self._process.kill()
+        self._process.wait()
+        return TOO_MUCH
 
     def _death(self) -> tuple[str, str]:
         code = self._process.wait()
         if code >= 0:
             return "WorkerCrashed", f"the row ended its process with status {code}"
         name = signal.Signals(-code).name
-        if -code == signal.SIGKILL and _killed_for_memory() > self._killed:
-            return "WorkerOutOfMemory", "the row needs more memory than there is"
+        if -code == signal.SIGKILL and killed_for_memory() > self._killed:
+            return TOO_MUCH
         return "WorkerCrashed", f"the row ended its process by {name}"
-
-
-def _killed_for_memory() -> int:
-    """Processes that the kernel has ended on this machine for want of memory."""
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
 
 
 def with_blamed(
