@@ -53,7 +53,7 @@ def made_once(kind: str, name: str, make: Callable[[Path], None]) -> tuple[Path,
         return _made_once(kind, name, make)
     except OSError as error:
         raise RunError(
-            f"the cache for code and packages cannot be used: {error}",
+            f"the cache for code, packages and models cannot be used: {error}",
             remedy=f"set {CACHE_DIR} to a folder with room that only you can write",
         ) from error
 
