@@ -79,9 +79,9 @@ def eater(place: Place) -> Path:
     return manifest(place, "needs_memory")
 
 
-def manifest(place: Place, name: str, placement: dict[str, Any] | None = None) -> Path:
+def manifest(place: Place, name: str, *more: dict[str, Any]) -> Path:
     place.kills("p105.png")
-    made = place.manifest(function(name, placement), name="there")
+    made = place.manifest(function(name), *more, name="there")
     functions = place.folder / "functions.py"
     functions.write_text(functions.read_text() + FUNCTIONS)
     return made
@@ -109,12 +109,18 @@ def test_a_row_over_which_the_kernel_ends_every_process_for_memory_is_set_aside(
     is_set_aside(place)
 
 
+AGAIN = {**function("mean", {"gpus": 1}), "name": "again"}
+
+
 @pytest.mark.thorough
-def test_a_row_over_which_ray_ends_workers_for_memory_is_set_aside(place: Place) -> None:
+@pytest.mark.parametrize("more", [(), (AGAIN,)], ids=["a shard's owner", "a stream of its rows"])
+def test_a_row_over_which_ray_ends_workers_for_memory_is_set_aside(
+    place: Place, more: tuple[dict[str, Any], ...]
+) -> None:
     used, there = used_and_there()
     if there - used < 8 << 30:
         pytest.skip("takes some GiB of memory, that this machine has not to spare")
-    words = ["run", str(manifest(place, "needs_ever_more")), "--json", "--engine", "ray"]
+    words = ["run", str(manifest(place, "needs_ever_more", *more)), "--json", "--engine", "ray"]
     main = "from lancemill.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", main, *words, "--shard-bytes", SHARD],

@@ -25,7 +25,7 @@ from lancemill.engine.ray.blocks import (
 from lancemill.engine.ray.careful import Search, Trying
 from lancemill.engine.ray.counts import NOTHING, Charge, add_new, counts_of, take_back
 from lancemill.engine.ray.pools import pools_of
-from lancemill.engine.ray.shards import DEATHS, Shards
+from lancemill.engine.ray.shards import DEATHS, NODES, Shards
 from lancemill.engine.ray.told import error_of, tell
 from lancemill.errors import BudgetExceeded, Mistake, PlanError, RunError, StorageError
 from lancemill.plan.build import build
@@ -166,7 +166,7 @@ def test_a_shard_that_was_lost_is_the_next_one_and_after_two_deaths_done_with_ca
     shards = Shards([Shard(index, 0, 1, 1) for index in range(3)])
     first = shards.next()
     assert first is not None
-    for _ in range(5):
+    for _ in range(NODES - 1):
         assert shards.lost(first, blamed=0) == 0, "its node went with it"
         assert shards.next() == first
     for _ in range(DEATHS - 1):
@@ -176,6 +176,17 @@ def test_a_shard_that_was_lost_is_the_next_one_and_after_two_deaths_done_with_ca
     assert shards.next() != first
     assert shards.next_careful() == first
     assert shards.next_careful() is None
+
+
+def test_a_shard_whose_nodes_go_again_and_again_is_done_with_care_too() -> None:
+    shards = Shards([SHARD])
+    assert shards.next() == SHARD
+    for _ in range(NODES * DEATHS - 1):
+        shards.lost(SHARD, blamed=0)
+        assert shards.next() == SHARD
+    shards.lost(SHARD, blamed=0)
+    assert shards.next() is None
+    assert shards.next_careful() == SHARD
 
 
 def test_rows_that_fail_again_with_their_shard_are_charged_once() -> None:

@@ -10,6 +10,9 @@ from lancemill.sources.source import Shard
 
 DEATHS = 2
 """Workers that may die over a shard before it is done with care, in a process of its own."""
+NODES = 3
+"""Nodes that go with a worker over one shard until that counts as a death. They go for reasons of
+their own; but a container that is out of memory may end as a whole too, and would for ever."""
 CAREFUL_DEATHS = 3
 """Workers that may die over a shard that is done with care: then the machines are at fault."""
 
@@ -21,6 +24,7 @@ class Shards:
         self._waiting = deque(todo)
         self._careful: deque[Shard] = deque()
         self._deaths: Counter[int] = Counter()
+        self._nodes: Counter[int] = Counter()
         self._charged: Counter[int] = Counter()
         self.unfinished = len(self._waiting)
 
@@ -38,10 +42,14 @@ class Shards:
 
     def finished(self, shard: Shard) -> None:
         self.unfinished -= 1
-        del self._deaths[shard.index], self._charged[shard.index]
+        del self._deaths[shard.index], self._charged[shard.index], self._nodes[shard.index]
 
     def lost(self, shard: Shard, *, blamed: int) -> int:
-        """Its worker is gone; how many were, by now. `blamed`: how many it may have killed."""
+        """Its worker is gone; how many were, by now. `blamed`: how many it may have killed; none
+        where a node went."""
+        if not blamed:
+            self._nodes[shard.index] += 1
+            blamed = int(self._nodes[shard.index] % NODES == 0)
         self._deaths[shard.index] += blamed
         deaths = self._deaths[shard.index]
         # First in line: what was begun is what the run's memory and its ledger wait for.
