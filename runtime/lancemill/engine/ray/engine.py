@@ -55,11 +55,11 @@ class RayEngine:
         self, prepared: Prepared, budget: Budget, meter: Meter, tell: Tell, ledger: str
     ) -> None:
         """`ledger`: the URI of the run's."""
-        self._prepared = prepared
+        self.prepared = prepared
         self._ledger = ledger
-        self._budget = budget
-        self._meter = meter
-        self._tell = tell
+        self.budget = budget
+        self.meter = meter
+        self.tell = tell
         self._stopping = threading.Event()
         self._deadline: float | None = None
 
@@ -77,21 +77,21 @@ class RayEngine:
         finish: Callable[[ShardResult], None],
     ) -> None:
         """Do the shards; `finish` gets each result as it comes, in no order."""
-        plan = self._prepared.plan
+        plan = self.prepared.plan
         alone = pools_of(plan, grouped=False)
         gpus = max(pool.gpus for pool in alone)
-        self._meter.lacks_workers(True)
+        self.meter.lacks_workers(True)
         with ExitStack() as ends:
             try:
                 told = ends.enter_context(joined(gpus, streamed=len(alone) > 1))
             except Stopped:
                 return
             if told:
-                self._tell(told)
+                self.tell(told)
             pools = pools_of(plan, grouped=is_grouped(nodes()))
-            brief = brief_of(self._prepared, snapshot, sink_base, pools)
+            brief = brief_of(self.prepared, snapshot, sink_base, pools)
             handed = Handed(brief.key, (ray.put(brief),))
-            task = Task(todo[0].start, self._ledger, self._tell)
+            task = Task(todo[0].start, self._ledger, self.tell)
             preflight = Preflight.of(brief, handed, plan, task)
             driver = _Driver(self, handed, pools, Shards(todo), finish, preflight)
             driver.run()
@@ -120,7 +120,7 @@ class _Driver:
     ) -> None:
         self._engine = engine
         self._preflight = preflight
-        self._meter = engine._meter
+        self._meter = engine.meter
         self._pools = pools
         self._shards = shards
         self._finish = finish
@@ -186,13 +186,11 @@ class _Driver:
             elif time.monotonic() - self._waited.setdefault(number, time.monotonic()) > PATIENCE_S:
                 self._waited[number] = float("inf")
                 place = f"group '{pool.group}'" if pool.group is not None else "the cluster"
-                self._engine._tell(
-                    f"no node of {place} has room for stage {pool.name} yet: waiting"
-                )
+                self._engine.tell(f"no node of {place} has room for stage {pool.name} yet: waiting")
 
     def _most(self, pool: Pool, there: int) -> int:
         """Workers of `pool` when its group has grown as far as it may."""
-        spec = self._engine._prepared.pipeline.spec
+        spec = self._engine.prepared.pipeline.spec
         groups = spec.cluster.worker_groups if spec.cluster is not None else ()
         if pool.group is None or not any(one.name == pool.group for one in groups):
             return there
@@ -215,7 +213,7 @@ class _Driver:
             if event.told is not None:
                 raise self._preflight.instead_of(error_of(event.told))
             for note in event.notes:
-                self._engine._tell(f"worker on node {event.node[:8]}: {note}")
+                self._engine.tell(f"worker on node {event.node[:8]}: {note}")
         elif isinstance(event, Died):
             self._died(lease, event)
         else:
@@ -229,7 +227,7 @@ class _Driver:
         new = self._shards.new_charges(lease.shard, lease.charged, report.charges)
         lease.charged += len(report.charges)
         if new:
-            self._engine._budget.charge(
+            self._engine.budget.charge(
                 [(one.reason, one.message) for one in new],
                 may_pass=sum(one.may_pass for one in new),
             )
@@ -282,7 +280,7 @@ class _Driver:
 
     def _show(self) -> None:
         """Who is at work, in the run's progress."""
-        plan = self._engine._prepared.plan
+        plan = self._engine.prepared.plan
         leases = self._crew.leases
         owners = len([one for one in self._crew.members if one.hello is not None])
         last = self._pools[-1]
