@@ -42,11 +42,14 @@ KNOCK_S = 5.0
 """How long a head that is just starting is waited for."""
 LONGEST_FOLDER = 40
 """Characters of the folder of a local Ray: its sockets lie below, and a socket's path is short."""
-QUIET = {
+RAYS_OWN = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
+    # A task that Ray ends for memory it does again for ever, whatever `max_retries` says.
+    "RAY_task_oom_retries": "1",
 }
+"""What Ray's processes are started with; in a cluster the operator says what matters of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def joined(gpus: float, *, streamed: bool) -> Iterator[str]:
     if ray.is_initialized():
         yield ""
         return
-    os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
+    os.environ.update({name: os.environ.get(name, value) for name, value in RAYS_OWN.items()})
     address = os.environ.get("RAY_ADDRESS", "")
     with _left_on_a_signal(), warnings.catch_warnings():
         # Ray's own processes are forked, and become other programs at once.
