@@ -27,11 +27,13 @@ class Limits:
     deadline_seconds: float | None = None
     """From the guard's start on."""
     stall_seconds: float | None = None
-    """Time in which no row goes in or out anywhere."""
+    """Time in which no row goes in or out anywhere, though there are workers."""
+    start_seconds: float | None = None
+    """Time in which there are none, since they have no room yet."""
 
     @property
     def shortest(self) -> float | None:
-        given = (self.deadline_seconds, self.stall_seconds)
+        given = (self.deadline_seconds, self.stall_seconds, self.start_seconds)
         return min((one for one in given if one is not None), default=None)
 
 
@@ -68,7 +70,7 @@ class Guard:
     def _watch(self) -> None:
         pause = min(LOOK_S, (self._limits.shortest or LOOK_S) / 10)
         while not self._over.wait(pause):
-            error = self._too_late() or self._too_still()
+            error = self._too_late() or self._too_lonely() or self._too_still()
             if error is not None:
                 self._give_up(error)
                 return
@@ -78,6 +80,16 @@ class Guard:
         if allowed is None or time.monotonic() - self._began < allowed:
             return None
         return GaveUp(f"the run's time is over: {figures.duration(allowed)} were left to it")
+
+    def _too_lonely(self) -> GaveUp | None:
+        allowed, meter = self._limits.start_seconds, self._meter()
+        if allowed is None or meter is None or meter.lacking_seconds < allowed:
+            return None
+        waited = figures.duration(meter.lacking_seconds)
+        return GaveUp(
+            f"there has been no room for the run's workers for {waited} (spec.run.startTimeout)",
+            remedy="add nodes, ask for less, or give it a longer startTimeout",
+        )
 
     def _too_still(self) -> GaveUp | None:
         allowed, meter = self._limits.stall_seconds, self._meter()

@@ -57,7 +57,8 @@ class Meter:
         self._rows_done = self._bytes_in = self._bytes_out = self._shards_done = 0
         self._cpu_elsewhere = 0.0
         self._touched = self._began
-        self._resting = self._lacks_workers = False
+        self._resting = False
+        self._lacking_since: float | None = None
         self._set_aside: Counter[str] = Counter()
         self._window: deque[HistoryPoint] = deque([self._point()])
         self._history: list[HistoryPoint] = [self._window[0]]
@@ -113,9 +114,15 @@ class Meter:
 
         How long a run may wait for room is not for `stallTimeout` to say.
         """
-        if self._lacks_workers:
+        if not lacking and self._lacking_since is not None:
             self.touch()
-        self._lacks_workers = lacking
+        self._lacking_since = (self._lacking_since or self._clock()) if lacking else None
+
+    @property
+    def lacking_seconds(self) -> float:
+        """For how long workers have been on their way; 0 where there are some."""
+        since = self._lacking_since
+        return 0.0 if since is None else self._clock() - since
 
     def rest(self) -> None:
         """All rows have come: what follows (checks, the commit) moves none and does not stall."""
@@ -186,7 +193,7 @@ class Meter:
         stages = stage_progress(base, now)
         left = None if self.rows_total is None else max(0, self.rows_total - now.rows_done)
         moved_at = max(self._touched, *(stage.moved_at for stage in self._stages.values()))
-        excused = self._resting or self._lacks_workers
+        excused = self._resting or self._lacking_since is not None
         stood = 0.0 if excused else max(0.0, self._began + now.seconds - moved_at)
         return Progress(
             percent=percent(now.rows_done, self.rows_total),

@@ -80,11 +80,14 @@ def _guard(run: RunInProgress, options: RunOptions, wake: Callable[[], None]) ->
             wake()
 
     asked = run.prepared.pipeline.spec.run
-    # Nobody but the operator has promised anything about a manifest that does not say it.
-    heeded = options.epoch or "stall_timeout" in asked.model_fields_set
-    stall = (seconds(asked.stall_timeout) or None) if heeded else None
+
+    def heeded(name: str) -> float | None:
+        # Nobody but the operator has promised anything about a manifest that does not say it.
+        said = options.epoch or name in asked.model_fields_set
+        return (seconds(getattr(asked, name)) or None) if said else None
+
     operations = {step.name: step.operation for step in run.plan.steps}
-    limits = Limits(options.deadline_seconds, stall)
+    limits = Limits(options.deadline_seconds, heeded("stall_timeout"), heeded("start_timeout"))
     return Guard(limits, lambda: run.meter, operations, give_up)
 
 

@@ -102,3 +102,24 @@ def test_a_run_whose_workers_have_come_stands_still_from_then_on() -> None:
     assert meter.sample().last_progress_seconds == 5
     meter.lacks_workers(False)
     assert meter.sample().last_progress_seconds == 5
+
+
+def test_a_run_whose_workers_do_not_come_gives_up_and_says_what_it_waits_for() -> None:
+    meter = Meter(["source", "sink"], 10)
+    meter.lacks_workers(True)
+    (error,) = guarded(Limits(stall_seconds=60, start_seconds=0.05), meter)
+    assert "no room for the run's workers" in str(error)
+    assert "spec.run.startTimeout" in str(error)
+    assert error.exit_status == 4
+
+
+def test_workers_that_come_and_go_are_waited_for_anew() -> None:
+    now = [100.0]
+    meter = Meter(["source", "sink"], 10, lambda: now[0])
+    for _ in range(3):
+        meter.lacks_workers(True)
+        now[0] += 20
+        meter.lacks_workers(True)
+        assert meter.lacking_seconds == 20
+        meter.lacks_workers(False)
+        assert meter.lacking_seconds == 0

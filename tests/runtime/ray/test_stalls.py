@@ -18,12 +18,15 @@ STALL = {"stallTimeout": "2s"}
 
 
 @pytest.mark.thorough
-def test_a_run_that_waits_for_gpu_nodes_does_not_stand_still(groups: Stage, place: Place) -> None:
-    manifest = place.manifest(function("mean", NOWHERE), run=STALL)
-    process = groups.start(manifest, "--deadline", "10")
+def test_a_run_that_waits_for_gpu_nodes_does_not_stand_still_and_waits_for_so_long(
+    groups: Stage, place: Place
+) -> None:
+    waits = {**STALL, "startTimeout": "8s"}
+    process = groups.start(place.manifest(function("mean", NOWHERE), run=waits))
     out, _ = process.communicate(timeout=250)
     assert process.returncode == 4, out
-    assert "the run's time is over" in out
+    assert "there has been no room for the run's workers for" in out
+    assert "(spec.run.startTimeout)" in out
     assert "stallTimeout" not in out
 
 
