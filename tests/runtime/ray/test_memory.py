@@ -42,6 +42,49 @@ def needs_ever_more(batch):
 """
 
 
+MEMINFO = "MemTotal:       8388608 kB\nMemFree:  1 kB\nMemAvailable:    2097152 kB\n"
+GIB = 1 << 30
+UNLIMITED = str((1 << 63) - 4096)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, (6 * GIB, 8 * GIB)),
+        ({"memory.max": "max", "memory.current": "1"}, (6 * GIB, 8 * GIB)),
+        (
+            {
+                "memory.max": str(2 * GIB),
+                "memory.current": str(GIB),
+                "memory.stat": f"anon 5\ninactive_file {GIB // 2}\n",
+            },
+            (GIB // 2, 2 * GIB),
+        ),
+        (
+            {
+                "memory/memory.limit_in_bytes": str(4 * GIB),
+                "memory/memory.usage_in_bytes": str(3 * GIB),
+                "memory/memory.stat": f"inactive_file 7\ntotal_inactive_file {GIB}\n",
+            },
+            (2 * GIB, 4 * GIB),
+        ),
+        (
+            {"memory/memory.limit_in_bytes": UNLIMITED, "memory/memory.usage_in_bytes": "9"},
+            (6 * GIB, 8 * GIB),
+        ),
+    ],
+    ids=["no groups", "v2 without a limit", "v2", "v1", "v1 without a limit"],
+)
+def test_memory_is_that_of_the_container_where_it_has_less_than_the_machine(
+    tmp_path: Path, files: dict[str, str], expected: tuple[int, int]
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{content}\n")
+    (tmp_path / "meminfo").write_text(MEMINFO)
+    assert used_and_there(tmp_path, tmp_path / "meminfo") == expected
+
+
 @pytest.fixture
 def small() -> Iterator[Path]:
     """What a process writes its number to so that it has little memory from then on."""
