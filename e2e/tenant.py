@@ -118,8 +118,10 @@ class Tenant:
         return found
 
     def ended(self, name: str = PIPELINE, minutes: float = 6) -> Object:
-        """The pipeline when its run has ended, well or badly."""
-        return self.wait(lambda one: result(one) != "", "at its end", minutes, name)
+        """The pipeline when its run has ended, well or badly, or will never begin."""
+        return self.wait(
+            lambda one: result(one) != "" or _is_refused(one), "at its end", minutes, name
+        )
 
     def pods(self, *labels: str) -> list[Object]:
         selector = ["--selector", ",".join(labels)] if labels else []
@@ -145,6 +147,10 @@ def result(pipeline: Object) -> str:
     seen = status.get("observedGeneration") == pipeline["metadata"]["generation"]
     over = seen and not status.get("currentRun") and status.get("lastRun")
     return str(status["lastRun"]["result"]) if over else ""
+
+
+def _is_refused(pipeline: Object) -> bool:
+    return bool(pipeline.get("status", {}).get("phase") == "Invalid")
 
 
 def condition(pipeline: Object, kind: str) -> str:

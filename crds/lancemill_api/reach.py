@@ -56,14 +56,27 @@ def _read(pipeline: MultimodalPipeline) -> Iterator[Mistake]:
 
 
 def _code(pipeline: MultimodalPipeline) -> Iterator[Mistake]:
+    """Functions that are files lie in spec.code, else nowhere."""
+    code = pipeline.spec.code
+    if code is not None:
+        yield from () if code.uri is None else _packaged(code.uri)
+        return
     for index, stage in enumerate(pipeline.spec.stages):
         module = "" if stage.udf is None else stage.udf.entrypoint.rpartition(":")[0]
         if module.endswith(".py") and not module.startswith("/"):
             yield Mistake(
                 f"spec.stages[{index}].udf.entrypoint",
-                f"is a file beside the manifest, '{module}': a pod has no such file; expected a "
-                "module of the image such as my.module:function, or an absolute path",
+                f"is a file beside the manifest, '{module}': a pod has no such file; expected "
+                "spec.code (`lancemill package` makes it), a module of the image such as "
+                "my.module:function, or an absolute path",
             )
+
+
+def _packaged(uri: str) -> Iterator[Mistake]:
+    path = local_path(uri)
+    if path is not None and not path.startswith("/"):
+        message = f"is a relative path, '{uri}': a pod has no such file; expected {STORE}"
+        yield Mistake("spec.code.uri", message)
 
 
 def _written(pipeline: MultimodalPipeline) -> Iterator[Mistake]:

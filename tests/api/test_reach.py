@@ -75,6 +75,21 @@ def test_models_and_code_beside_the_manifest_are_told() -> None:
     assert told(stages=[{"name": "b", "udf": udf}]) == []
 
 
+@pytest.mark.parametrize(
+    "code", [{"uri": "s3://code/a.zip", "sha256": "0" * 64}, {"configMap": "colours"}]
+)
+def test_a_function_that_is_a_file_of_the_code_is_within_reach(code: dict[str, str]) -> None:
+    udf = {"entrypoint": "colours.py:of", "schema": {"a": "int8"}}
+    assert told(stages=[{"name": "b", "udf": udf}], code=code) == []
+
+
+def test_code_beside_the_manifest_is_told() -> None:
+    code = {"uri": "build/a.zip", "sha256": "0" * 64}
+    assert told(code=code) == [
+        "spec.code.uri  is a relative path, 'build/a.zip': a pod has no such file; expected s3://…"
+    ]
+
+
 @pytest.mark.parametrize("uri", ["cats.lance", "/data/cats.lance", "file:///data/cats.lance"])
 def test_a_dataset_of_a_cluster_lies_in_a_store(uri: str) -> None:
     def dataset(place: str) -> LanceDataset:
