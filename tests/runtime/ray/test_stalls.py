@@ -47,15 +47,16 @@ class Crew:
         self.members, self.ready, self.alone = members, members[:ready], [None] * alone
 
 
+class Actor:
+    """One that does nothing."""
+
+
 class Member:
     """A worker that Ray has placed, or not."""
 
     def __init__(self, local_ray: Any, placed: bool) -> None:
-        @local_ray.remote(num_cpus=0, resources=None if placed else {"nowhere": 1})
-        class Actor:
-            pass
-
-        self.actor = Actor.remote()
+        asked = {} if placed else {"nowhere": 1}
+        self.actor = local_ray.remote(num_cpus=0, resources=asked)(Actor).remote()
 
 
 NODE = Node("n", {"CPU": 2.0}, {})
