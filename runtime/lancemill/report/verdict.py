@@ -56,6 +56,12 @@ class Lane:
         return not self.pool and self.stages[0].lane == COMPUTE
 
     @property
+    def asks_others(self) -> bool:
+        """Whether its calls may wait for a store or a service, which more workers do not make any
+        faster."""
+        return self.stages[0].lane != COMPUTE and not self.has_gpus
+
+    @property
     def workers(self) -> int:
         return max(1, *(stage.workers for stage in self.stages))
 
@@ -147,7 +153,8 @@ def _advice(first: Lane, second: Lane, more: int, waits: float | None) -> str:
     plural = "" if more == 1 else "s"
     until = waits is not None and not second.has_gpus and not first.has_gpus
     with_ = f" with {second.busiest.name}" if until else ""
-    return f"{more} more {_unit(first)}{plural} would balance it{with_}"
+    provided = f", if what {first.busiest.name} waits for keeps up" if first.asks_others else ""
+    return f"{more} more {_unit(first)}{plural} would balance it{with_}{provided}"
 
 
 def _unit(lane: Lane) -> str:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import pytest
 
 from lancemill.engine.meter import Meter
-from lancemill.engine.progress import HistoryPoint, StageTotals
+from lancemill.engine.progress import COMPUTE, HistoryPoint, StageTotals
 from lancemill.report.contact import Pair, pictures_of_pairs, thumbnail
 from lancemill.report.page import RunPage, SetAsideRow, installed_versions, render, set_aside_rows
 from lancemill.report.summary import RunSummary, SummaryTable, Validation
@@ -151,7 +151,9 @@ def test_the_page_says_the_verdict_first_then_all_sections_in_order() -> None:
 
 def test_where_the_time_went_begins_with_what_held_the_run_up() -> None:
     stages = (
-        StageTotals("decode", busy_seconds=99, workers=2, worker_seconds=100, pool="cpu"),
+        StageTotals(
+            *("decode", 8, 8, 0, 99.0), workers=2, worker_seconds=100, pool="cpu", lane=COMPUTE
+        ),
         StageTotals(
             *("embed", 8, 8, 0, 15.0),
             worker_seconds=50,

@@ -47,7 +47,7 @@ def found(*stages: StageTotals) -> Diagnosis:
 def test_a_gpu_that_waits_for_decoding_is_told_with_how_many_workers_would_feed_it() -> None:
     told = found(
         stage("fetch", 0.2),
-        stage("decode", 0.99, workers=2, pool="cpu"),
+        stage("decode", 0.99, workers=2, pool="cpu", lane=COMPUTE),
         stage("embed", 0.41, pool="gpu", gpus=1),
     )
     assert told.words == (
@@ -72,10 +72,22 @@ def test_a_gpu_at_work_all_the_time_is_the_bottleneck_itself() -> None:
 def test_workers_that_another_stage_would_then_wait_for_balance_it_with_that_stage() -> None:
     told = found(
         stage("fetch", 0.8),
-        stage("decode", 0.9, workers=8, pool="cpu"),
+        stage("decode", 0.9, workers=8, pool="cpu", lane=COMPUTE),
         stage("embed", 0.1, pool="gpu", gpus=1),
     )
     assert told.words.endswith("1 more CPU worker would balance it with fetch")
+
+
+def test_more_workers_of_a_stage_that_asks_others_help_as_far_as_those_answer() -> None:
+    told = found(
+        stage("fetch", 0.8, workers=8, pool="cpu"),
+        stage("decode", 0.4, pool="cpu", lane=COMPUTE),
+        stage("embed", 0.4, pool="gpu", gpus=1),
+    )
+    assert told.words == (
+        "fetch is the bottleneck: the GPU waits 60% of the time; "
+        "8 more CPU workers would balance it, if what fetch waits for keeps up"
+    )
 
 
 def test_a_factor_that_nobody_would_believe_is_not_counted_out() -> None:
