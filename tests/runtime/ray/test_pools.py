@@ -69,6 +69,7 @@ def manifest(place: Place, name: str, second: str = "two") -> Path:
     return made
 
 
+@pytest.mark.thorough
 def test_rows_pass_from_cpus_to_a_gpu_and_back(local_ray: Any, place: Place) -> None:
     here = run(manifest(place, "here"), engine="local")
     place.kills("p207.png")
