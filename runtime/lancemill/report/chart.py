@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from lancemill import figures
 from lancemill.engine.progress import HistoryPoint, StageProgress, find_bottleneck, stage_progress
+from lancemill.report.verdict import BUSY
 
 WIDTH, HEIGHT = 1000, 100
 """Units of the drawing; the page stretches it."""
@@ -41,7 +42,7 @@ class Lane:
     mean: float
     peak: float
     held_up: tuple[Span, ...]
-    """When it was the bottleneck."""
+    """When it was the bottleneck: the busiest, and busy enough to hold up anybody."""
     held_up_share: float
 
 
@@ -121,7 +122,7 @@ def _lane(
         f"V{height:.1f}H{edge:.1f}" for height, edge in zip(heights, edges[1:], strict=True)
     )
     found = [find_bottleneck(step) for step in steps]
-    holds = [one is not None and one.stage == whole.name for one in found]
+    holds = [one is not None and one.stage == whole.name and one.share >= BUSY for one in found]
     spans = _spans(holds, edges)
     return Lane(
         name=whole.name,

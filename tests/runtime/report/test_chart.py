@@ -14,11 +14,11 @@ from lancemill.engine.progress import HistoryPoint, StageTotals
 from lancemill.report.chart import MOST_STEPS, draw, nice_above, thin, time_ticks
 
 
-def even_course(points: int) -> list[HistoryPoint]:
-    return [
-        HistoryPoint(float(at), 10 * at, 0, (StageTotals("decode", 10 * at, busy_seconds=at / 2),))
-        for at in range(points)
-    ]
+def even_course(points: int, share: float = 0.5) -> list[HistoryPoint]:
+    def totals(at: int) -> StageTotals:
+        return StageTotals("decode", 10 * at, busy_seconds=at * share)
+
+    return [HistoryPoint(float(at), 10 * at, 0, (totals(at),)) for at in range(points)]
 
 
 def test_a_run_too_short_to_have_a_course_has_no_chart() -> None:
@@ -56,6 +56,12 @@ def test_a_stage_that_does_nothing_is_drawn_on_the_ground() -> None:
     assert chart is not None
     assert chart.lanes[0].held_up == ()
     assert set(re.findall(r"V([\d.]+)H", chart.lanes[0].line)) == {"100.0"}
+
+
+def test_a_stage_that_works_less_than_half_of_the_time_is_not_drawn_as_the_bottleneck() -> None:
+    chart = draw(even_course(50, share=0.4))
+    assert chart is not None
+    assert (chart.lanes[0].held_up, chart.lanes[0].held_up_share) == ((), 0)
 
 
 @given(st.floats(1e-6, 1e12))
