@@ -75,6 +75,9 @@ class Play:
             elif kind == "driver":
                 kill(process.pid)
                 return
+            elif kind == "head":
+                self._lose_the_head(process)
+                return
             elif kind == "given up":
                 self.living.append(process)
                 return
@@ -107,6 +110,15 @@ class Play:
         if there:
             kill(self.dice.choice(there))
 
+    def _lose_the_head(self, process: subprocess.Popen[str]) -> None:
+        """Its drivers go with it; its workers on other nodes do not, at first."""
+        for one in (process, *self.living):
+            kill(one.pid)
+        for one in self.living:
+            one.communicate()
+        self.living.clear()
+        self.stage.lose_the_head()
+
     def _end_living(self) -> None:
         """Who was given up comes to its end too, and must change nothing."""
         for timer in self.timers:
@@ -134,7 +146,7 @@ def _finished(process: subprocess.Popen[str]) -> str:
     return out
 
 
-TROUBLES = ("worker", "worker", "driver", "given up", "stopped for a while")
+TROUBLES = ("worker", "worker", "driver", "given up", "stopped for a while", "head")
 
 
 def chaotic_run(
@@ -175,8 +187,10 @@ def main(runs: int, first: int) -> None:
                 folder.mkdir()
                 (folder / "pictures").symlink_to(corpus, target_is_directory=True)
                 began = time.monotonic()
-                did += chaotic_run(on, Place(folder), seed)
-                print(f"seed {seed}: exact, {time.monotonic() - began:.0f} s", flush=True)
+                done = chaotic_run(on, Place(folder), seed)
+                did += done
+                words = ", ".join(f"{n} {kind}" for kind, n in done.items()) or "nothing"
+                print(f"seed {seed}: exact, {time.monotonic() - began:.0f} s; {words}", flush=True)
     print(f"{runs} runs, each exact and in order, after {dict(did)}")
 
 

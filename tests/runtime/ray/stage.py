@@ -24,13 +24,61 @@ from .given import SHARD
 LABEL = "lancemill.dev/group"
 
 
+Group = tuple[str, int, int]
+"""A worker group's name, and the CPUs and GPUs of its node."""
+
+
 @dataclass
 class Stage:
     """The cluster."""
 
-    folder: Path
-    cluster: Any
-    nodes: dict[str, Any] = field(default_factory=dict)
+    groups: tuple[Group, ...]
+    folder: Path = field(init=False)
+    cluster: Any = field(init=False)
+    nodes: dict[str, Any] = field(init=False)
+    _clusters: list[tuple[Any, Path]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.folder = Path(tempfile.mkdtemp(prefix="lm-", dir="/tmp"))
+        self.cluster = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 0,
+                "temp_dir": str(self.folder),
+                "include_dashboard": False,
+                "object_store_memory": 100 << 20,
+            },
+        )
+        self._clusters.append((self.cluster, self.folder))
+        self.nodes = {
+            name: self.cluster.add_node(
+                num_cpus=cpus,
+                num_gpus=gpus,
+                labels={LABEL: name},
+                object_store_memory=200 << 20,
+            )
+            for name, cpus, gpus in self.groups
+        }
+
+    def lose_the_head(self) -> None:
+        """As when its pod dies, and another cluster is made for the next attempt: what is at work
+        on other nodes lives on until it notices."""
+        head = self.cluster.head_node
+        head.kill_raylet(check_alive=False)
+        head.kill_gcs_server(check_alive=False)
+        self._begin()
+
+    def close(self) -> None:
+        for cluster, folder in self._clusters:
+            for node in (*cluster.worker_nodes, cluster.head_node):
+                cluster.remove_node(node, allow_graceful=False)
+            cluster.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def address(self) -> str:
@@ -69,37 +117,17 @@ class Stage:
 
 
 @contextmanager
-def stage(*groups: tuple[str, int, int]) -> Iterator[Stage]:
-    """A cluster with a node for each group (name, CPUs, GPUs)."""
+def stage(*groups: Group) -> Iterator[Stage]:
+    """A cluster with a node for each group."""
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     os.environ.update({"RAY_raylet_start_wait_time_s": "200"})  # a busy machine's
-    from ray.cluster_utils import Cluster
-
-    folder = Path(tempfile.mkdtemp(prefix="lm-", dir="/tmp"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cluster = Cluster(
-            initialize_head=True,
-            head_node_args={
-                "num_cpus": 0,
-                "temp_dir": str(folder),
-                "include_dashboard": False,
-                "object_store_memory": 100 << 20,
-            },
-        )
-        made = Stage(folder, cluster)
+        made = Stage(groups)
         try:
-            for name, cpus, gpus in groups:
-                made.nodes[name] = cluster.add_node(
-                    num_cpus=cpus,
-                    num_gpus=gpus,
-                    labels={LABEL: name},
-                    object_store_memory=200 << 20,
-                )
             yield made
         finally:
-            cluster.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+            made.close()
 
 
 def kill(pid: int) -> None:
