@@ -62,7 +62,8 @@ class Run(Model):
     timeout: Duration = "24h"
     """Longest time of a run, all attempts together. Default: 24h."""
     start_timeout: Duration = "30m"
-    """Longest time until the first worker is ready. Default: 30m."""
+    """Longest time until the first worker is ready, and for which workers may then be without any
+    room, as where a stage's GPUs never come. Default: 30m."""
     ttl_after_finished: Duration = "10m"
     """Time after which a finished run's cluster is deleted. Default: 10m."""
     queue_name: Name | None = None
