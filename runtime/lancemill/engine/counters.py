@@ -77,6 +77,12 @@ class StageCounters:
             self._hold(self._clock())
             self._gpus = number
 
+    def done_elsewhere(self) -> None:
+        """Others do the stage, and tell the time for which it had workers: none of it is counted
+        here. To be called before the first row."""
+        with self._lock:
+            self._elsewhere, self._worker_seconds = True, 0.0
+
     def rest(self) -> None:
         """No more rows will come: what is held from now on is not the stage's."""
         with self._lock:
@@ -121,12 +127,10 @@ class StageCounters:
         """Add what one batch came to.
 
         `worker_seconds` and `calls` (that go on there: more, or fewer) where workers elsewhere tell
-        them: then the time for which this process knows of workers is not counted beside theirs.
+        them; see `done_elsewhere`.
         """
         now = self._clock()
         with self._lock:
-            if worker_seconds and not self._elsewhere:
-                self._elsewhere, self._worker_seconds = True, 0.0
             self._worker_seconds += worker_seconds
             self._calls_elsewhere += calls
             self._called_at = now if calls > 0 else self._called_at

@@ -124,6 +124,11 @@ class Meter:
         since = self._lacking_since
         return 0.0 if since is None else self._clock() - since
 
+    def done_elsewhere(self) -> None:
+        """Other processes do all stages, and tell what they count."""
+        for stage in self._stages.values():
+            stage.done_elsewhere()
+
     def rest(self) -> None:
         """All rows have come: what follows (checks, the commit) moves none and does not stall."""
         self._resting = True

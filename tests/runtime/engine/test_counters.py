@@ -137,8 +137,10 @@ def test_stages_that_share_a_gpu_hold_it_once() -> None:
 def test_workers_elsewhere_tell_for_how_long_they_were_there() -> None:
     time = Time()
     counters = StageCounters("decode", clock=time)
+    counters.done_elsewhere()
     counters.workers = 3
     time.now += 100
+    assert counters.totals().worker_seconds == 0, "a counter that begins higher would have to fall"
     counters.add(busy_seconds=40.0, worker_seconds=50.0)
     time.now += 100
     counters.add(busy_seconds=40.0, worker_seconds=50.0)

@@ -45,6 +45,8 @@ def test_every_stage_has_counted_every_row_once(
     assert stages["decode+small"]["faults"] == 2
     assert told.summary["quarantined"] == {"Truncated": 2}
     assert told.summary["cpuSeconds"] > 0
+    for stage in stages.values():
+        assert 0 < stage["busySeconds"] <= stage["workerSeconds"] + 0.01, stage
 
 
 @pytest.mark.parametrize("placement", [None, GPU], ids=["one segment", "two segments"])

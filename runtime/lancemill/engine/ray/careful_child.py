@@ -68,7 +68,7 @@ class _Careful:
 
     def done(self) -> Report:
         opened, order = self._opened, self._order
-        meter, tally = opened.meter(), Tally()
+        meter, tally = opened.meter(alone=True), Tally()
         plan = _announced(opened.plan, self._say)
         with Worker(plan, opened.context, opened.policy, tally, meter) as worker:
             chunks = self._one_shard(worker.stream(opened.snapshot, self._spans()))

@@ -81,6 +81,7 @@ class RayEngine:
         alone = pools_of(plan, grouped=False)
         gpus = max(pool.gpus for pool in alone)
         self.meter.lacks_workers(True)
+        self.meter.done_elsewhere()
         with ExitStack() as ends:
             try:
                 told = ends.enter_context(joined(gpus, streamed=len(alone) > 1))

@@ -77,9 +77,17 @@ class Opened:
                 self._writer = self._sink.writer(self.plan.output, self.brief.sink_base)
             return self._writer
 
-    def meter(self) -> Meter:
-        """A meter with all stages of the run."""
-        return Meter([SOURCE_STAGE, *(step.name for step in self.plan.steps), SINK_STAGE], None)
+    def meter(self, *, alone: bool = False) -> Meter:
+        """A meter with all stages of the run, of which this process does its pool's: `alone` all."""
+        stages = [SOURCE_STAGE, *(step.name for step in self.plan.steps), SINK_STAGE]
+        made = Meter(stages, None)
+        if alone:
+            return made
+        first = self.pool.first + 1 if self.number else 0
+        last = len(stages) if self.pool is self.brief.pools[-1] else self.pool.last + 1
+        for name in (*stages[:first], *stages[last:]):
+            made.stage(name).done_elsewhere()
+        return made
 
     @property
     def context(self) -> WorkerContext:
