@@ -192,6 +192,10 @@ async def led(theatre: Theatre, case: Case, wanted: Reference) -> Result:
                 problems.append(f"{type(error).__name__}: {error}")
                 problems += [str(line) for line in found.log[-8:]]
                 problems.append(f"status: {found.status()}")
+                problems += [
+                    f"RayJob: {one['metadata']} {one.get('status')}" for one in found.rayjobs()
+                ]
+                problems.append(f"heads: {found.theatre.nodes.dashboards.of(found.namespace)}")
         met = all(rule.done for rule in rules)
     if found.resyncs > MOST_RESYNCS:
         problems.append(f"{found.resyncs} resyncs were needed")
