@@ -200,7 +200,9 @@ class FakeKubelet:
             return
         late = fault.after if fault is not None and fault.fault == "Slow" else 0.0
         await _sleep_until(begun + self._timing.running + late)
-        self._stages[pod["metadata"]["uid"]].job = plays.parse(text).job or JobPlay()
+        # Said anew meanwhile, perhaps: of heads that are up already a test changes it there.
+        job = plays.parse(await self._text(pod)).job
+        self._stages[pod["metadata"]["uid"]].job = job or JobPlay()
         if not await self._start(pod):
             return
         if fault is not None and fault.fault != "Slow":
