@@ -31,6 +31,8 @@ log = logging.getLogger("fake-kubelet")
 Object = dict[str, Any]
 LOST = (aiohttp.ClientError, TimeoutError)
 JOB_SECONDS = 0.2
+PAUSES = (0.2, 1.0, 5.0, 15.0)
+"""Seconds between attempts at telling a pod's state."""
 _LOOK = 0.1
 _WORKERS = IPv4Address("10.0.0.1")  # nothing listens there
 _LOOPBACK = IPv4Address("127.64.0.1")  # for heads beyond those that addresses are left for
@@ -234,13 +236,14 @@ class FakeKubelet:
         """Whether the pod is still there: it may be gone at any moment."""
         meta = pod["metadata"]
         body = {"metadata": {"uid": meta["uid"]}, "status": status}
-        written = await quietly(
-            self._client.patch(kube.POD, meta["namespace"], meta["name"], body, "status"),
-            404,
-            409,
-            422,
-        )
-        return written is not None
+        place = (kube.POD, meta["namespace"], meta["name"])
+        for pause in PAUSES:
+            # As a kubelet does: a pod of whose state nobody was told would be waited for for ever.
+            with contextlib.suppress(*LOST):
+                written = await quietly(self._client.patch(*place, body, "status"), 404, 409, 422)
+                return written is not None
+            await asyncio.sleep(pause)
+        raise TimeoutError(f"{meta['name']}: its status cannot be written")
 
     async def _until_seen(self, pod: Object, reason: str) -> None:
         """Until the RayCluster says of its head that it waits for this reason."""
