@@ -78,7 +78,7 @@ class Opened:
             return self._writer
 
     def meter(self, *, alone: bool = False) -> Meter:
-        """A meter with all stages of the run, of which this process does its pool's: `alone` all."""
+        """A meter with all stages of the run; this process does its pool's, `alone` all of them."""
         stages = [SOURCE_STAGE, *(step.name for step in self.plan.steps), SINK_STAGE]
         made = Meter(stages, None)
         if alone:
