@@ -1,7 +1,7 @@
 """`python -m e2e`: the scenarios, in whichever cluster is possible here.
 
 python -m e2e                    all of them
-python -m e2e smoke              the one that every submission runs
+python -m e2e smoke              the one to run where time is short
 python -m e2e -- -k suspend      what follows -- is pytest's
 python -m e2e --provider host shell     a shell beside the node, with kubectl in KUBECONFIG
 python -m e2e --provider host prepare   what is fetched and built, and nothing else

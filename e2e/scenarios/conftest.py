@@ -26,7 +26,7 @@ FEW = 12
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "e2e: real pods in a cluster, by `python -m e2e`")
-    config.addinivalue_line("markers", "smoke: the one scenario that every submission runs")
+    config.addinivalue_line("markers", "smoke: the one scenario to run where time is short")
     config.addinivalue_line("markers", "needs(ability): what the cluster must be able to do")
 
 

@@ -14,9 +14,9 @@ import importlib.util
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 
@@ -145,13 +145,13 @@ def _imported_file(code: Code) -> ModuleType:
     name = f"lancemill_code_{Path(code.origin).stem}_{key[:16]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, code.origin)
-    assert spec is not None, "a file that ends in .py has a loader"
-    assert spec.loader is not None
+    loader = _AsWritten(name, code.origin)
+    spec = importlib.util.spec_from_file_location(name, code.origin, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
@@ -176,6 +176,13 @@ def _imported_module(code: Code) -> ModuleType:
     return module
 
 
+class _AsWritten(SourceFileLoader):
+    """By the source alone: kept bytecode is told from an edited file by size and second only."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 class _BesideManifest:
     """Finds modules beside a manifest, after everything else: it hides no installed module."""
 
@@ -194,4 +201,7 @@ class _BesideManifest:
     ) -> ModuleSpec | None:
         if path is not None:
             return None
-        return PathFinder.find_spec(name, [self.folder], target)
+        found = PathFinder.find_spec(name, [self.folder], target)
+        if found is not None and isinstance(found.loader, SourceFileLoader):
+            found.loader = _AsWritten(found.loader.name, found.loader.path)
+        return found
