@@ -14,6 +14,9 @@ DEADLINE_SECONDS = "LANCEMILL_DEADLINE_SECONDS"
 """Seconds that the attempt's driver may take."""
 PROGRESS_PORT = "LANCEMILL_PROGRESS_PORT"
 """Port on which the driver tells its progress."""
+TASK_OOM_RETRIES = {"RAY_task_oom_retries": "1"}
+"""Else Ray does a task that it ends for memory again for ever, whatever `max_retries` says. For
+every process of Ray's, here and there."""
 
 FOLDER = "/var/run/lancemill"
 SECRETS_FOLDER = f"{FOLDER}/secrets"

@@ -138,7 +138,6 @@ def variables(run: str, attempt: int, remaining: float, defaults: Defaults) -> d
         handed.PROGRESS_PORT: str(defaults.progress_port),
         # Counters as Prometheus knows them: rate() of what claims to be a gauge is refused by some.
         "RAY_EXPORT_COUNTER_AS_GAUGE": "0",
-        # Else a task that Ray ends for memory is tried again for ever.
-        "RAY_task_oom_retries": "1",
+        **handed.TASK_OOM_RETRIES,
         **({VARIABLE: prices} if prices else {}),
     }

@@ -83,7 +83,7 @@ def _code(asked: Code, base: Path, expected: str | None) -> Provided:
     if expected is not None and provided.folder is None:
         raise RunError(
             f"spec.code.configMap: '{asked.config_map}' is not mounted here, as it is where the "
-            f"run was planned: there is no folder {os.environ.get(CODE_DIR) or CODE_FOLDER}"
+            f"run was planned: there is no folder {_mount()}"
         )
     if expected is not None and provided.sha256 != expected:
         # An attempt that came after this one would mean other work, and be refused.
@@ -135,10 +135,13 @@ def _read(asked: Code, uri: str, base: Path) -> bytes:
     return content
 
 
+def _mount() -> Path:
+    return Path(os.environ.get(CODE_DIR) or CODE_FOLDER)
+
+
 def _mounted() -> Path | None:
     """The ConfigMap's files; None on a machine where none are mounted."""
-    folder = Path(os.environ.get(CODE_DIR) or CODE_FOLDER)
-    return folder if folder.is_dir() else None
+    return _mount() if _mount().is_dir() else None
 
 
 def _copied(mounted: Path) -> Provided:

@@ -154,17 +154,15 @@ class InProcesses:
         after = self._spec.restart_after
         if after is None or child.rows < after.rows:
             self._idle.put(child)
-            return
-        # Let go at once, and its successor started by whoever next needs one: two processes with a
-        # model each may be more than a node or a GPU has room for.
-        with self._lock:
-            self._all.discard(child)
-        child.stop()
+        else:
+            # Let go at once, and its successor started by whoever next needs one: two processes
+            # with a model each may be more than a node or a GPU has room for.
+            self._discard(child, Child.stop)
 
-    def _discard(self, child: Child) -> None:
+    def _discard(self, child: Child, end: Callable[[Child], None] = Child.kill) -> None:
         with self._lock:
             self._all.discard(child)
-        child.kill()
+        end(child)
 
 
 def _drained(queue: LifoQueue[Child]) -> list[Child]:

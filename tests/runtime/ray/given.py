@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,13 @@ def function(name: str, placement: dict[str, Any] | None = None, **more: Any) ->
     return {"name": "mean", "udf": udf, **({"placement": placement} if placement else {})}
 
 
+def command(manifest: Path, *arguments: str, first: str = "") -> list[str]:
+    """`lancemill run` on Ray for a process of its own, which does `first` first."""
+    words = ["run", str(manifest), "--json", "--shard-bytes", SHARD, "--engine", "ray"]
+    main = f"{first}\nfrom lancemill.cli.main import main; main()"
+    return [sys.executable, "-c", main, *words, *arguments]
+
+
 @dataclass(frozen=True)
 class Told:
     """What a command said, and its exit status."""
@@ -109,13 +117,22 @@ class Place:
 
     folder: Path
 
-    def manifest(self, *more: dict[str, Any], name: str = "out", **spec: Any) -> Path:
-        """A manifest with the image stages and `more`, whose dataset is `name`.lance."""
-        (self.folder / "functions.py").write_text(FUNCTIONS)
+    def manifest(
+        self,
+        *more: dict[str, Any],
+        name: str = "out",
+        images: dict[str, Any] | None = None,
+        functions: str = "",
+        **spec: Any,
+    ) -> Path:
+        """A manifest with the image stages (placed by `images`) and `more`, whose dataset is
+        `name`.lance; `functions` beside those of FUNCTIONS."""
+        (self.folder / "functions.py").write_text(FUNCTIONS + functions)
+        placed = {} if images is None else {"placement": images}
         columns = ["key", "image", *(["mean"] if more else [])]
         body = {
             "source": {"objects": {"uri": "pictures"}},
-            "stages": [*IMAGES, *more],
+            "stages": [*({**one, **placed} for one in IMAGES), *more],
             "sink": {"lance": {"uri": f"{name}.lance", "columns": columns}},
             "errors": {"maxRate": 0.5},
             **spec,

@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .given import SHARD
+from .given import command
 
 LABEL = "lancemill.dev/group"
 
@@ -84,15 +83,10 @@ class Stage:
     def address(self) -> str:
         return str(self.cluster.address)
 
-    def command(self, manifest: Path, *arguments: str) -> list[str]:
-        words = ["run", str(manifest), "--json", "--shard-bytes", SHARD, "--engine", "ray"]
-        main = "from lancemill.cli.main import main; main()"
-        return [sys.executable, "-c", main, *words, *arguments]
-
     def start(self, manifest: Path, *arguments: str) -> subprocess.Popen[str]:
         """`lancemill run` on this cluster."""
         return subprocess.Popen(
-            self.command(manifest, *arguments),
+            command(manifest, *arguments),
             env={**os.environ, "RAY_ADDRESS": self.address},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -105,10 +99,10 @@ class Stage:
 
     def workers(self) -> dict[int, str]:
         """Processes that are at work on this cluster, with their titles."""
-        raylets = {pid for pid, title in _processes() if self._is_raylet(title)}
+        raylets = {pid for pid, title in processes() if self._is_raylet(title)}
         return {
             pid: title
-            for pid, title in _processes()
+            for pid, title in processes()
             if title.startswith("ray::") and not _is_ray_s(title) and _parent(pid) in raylets
         }
 
@@ -141,7 +135,8 @@ def _is_ray_s(title: str) -> bool:
     return "IDLE" in title or "Agent" in title
 
 
-def _processes() -> Iterator[tuple[int, str]]:
+def processes() -> Iterator[tuple[int, str]]:
+    """All of this machine, with their command lines."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):

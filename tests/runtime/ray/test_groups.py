@@ -36,20 +36,12 @@ def test_each_stage_runs_in_its_group_and_the_head_drives_only(groups: Stage, pl
             "schema": {"one": "float64"},
             "inputs": ["key"],
         },
+        "placement": {"group": "cpu"},
     }
     second = function("notes_where_too", {"group": "gpu", "gpus": 1})
     here = run(place.manifest(function("mean"), name="here"), engine="local")
-    manifest = place.manifest(first, second, name="there")
-    stages = manifest.read_text().replace(
-        "- name: fetch", "- placement: {group: cpu}\n    name: fetch"
-    )
-    for name in ("decode", "small", "one"):
-        stages = stages.replace(
-            f"- name: {name}\n", f"- placement: {{group: cpu}}\n    name: {name}\n"
-        )
-    manifest.write_text(stages)
-    functions = place.folder / "functions.py"
-    functions.write_text(functions.read_text() + NOTES)
+    cpu = {"group": "cpu"}
+    manifest = place.manifest(first, second, name="there", images=cpu, functions=NOTES)
     process = groups.start(manifest)
     out, _ = process.communicate(timeout=250)
     assert (here.status, process.returncode) == (0, 0), out

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +15,7 @@ import pytest
 
 from lancemill.engine.ray.memory import killed_for_memory, used_and_there
 
-from .given import SHARD, Place, function, run
+from .given import Place, command, function, run
 
 LIMIT = 64 << 20
 FUNCTIONS = """
@@ -124,10 +123,7 @@ def eater(place: Place) -> Path:
 
 def manifest(place: Place, name: str, *more: dict[str, Any]) -> Path:
     place.kills("p105.png")
-    made = place.manifest(function(name), *more, name="there")
-    functions = place.folder / "functions.py"
-    functions.write_text(functions.read_text() + FUNCTIONS)
-    return made
+    return place.manifest(function(name), *more, name="there", functions=FUNCTIONS)
 
 
 def is_set_aside(place: Place) -> None:
@@ -163,10 +159,8 @@ def test_a_row_over_which_ray_ends_workers_for_memory_is_set_aside(
     used, there = used_and_there()
     if there - used < 8 << 30:
         pytest.skip("takes some GiB of memory, that this machine has not to spare")
-    words = ["run", str(manifest(place, "needs_ever_more", *more)), "--json", "--engine", "ray"]
-    main = "from lancemill.cli.main import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", main, *words, "--shard-bytes", SHARD],
+        command(manifest(place, "needs_ever_more", *more)),
         env={**os.environ, "RAY_memory_usage_threshold": f"{(used + (4 << 30)) / there:.4f}"},
         capture_output=True,
         text=True,

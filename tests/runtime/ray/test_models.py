@@ -90,14 +90,11 @@ def test_two_models_of_a_store_share_a_gpu_and_are_fetched_once_by_all_workers_o
             function(mean, HALF),
         ]
         lance = {"uri": f"{name}.lance", "columns": columns}
-        return place.manifest(*stages, name=name, sink={"lance": lance})
+        return place.manifest(*stages, name=name, sink={"lance": lance}, functions=WAITS)
 
     here = run(manifest("here", "mean"), engine="local")
     front.requests.clear()
-    waiting = manifest("there", "waits_for_another")
-    functions = place.folder / "functions.py"
-    functions.write_text(functions.read_text() + WAITS)
-    there = run(waiting)
+    there = run(manifest("there", "waits_for_another"))
     assert (here.status, there.status) == (0, 0), there.out
     assert place.rows("there").equals(place.rows("here"))
     assert place.rows("there")["less"].to_pylist() == [

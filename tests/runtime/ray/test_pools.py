@@ -57,16 +57,7 @@ def manifest(place: Place, name: str, second: str = "two") -> Path:
         for gives, call, inputs, where in placed
     ]
     lance = {"uri": f"{name}.lance", "columns": ["key", "one", "two", "three"]}
-    made = place.manifest(*more, name=name, sink={"lance": lance})
-    text = made.read_text()
-    for image in ("fetch", "decode", "small"):
-        text = text.replace(
-            f"- name: {image}\n", f"- placement: {{group: cpu}}\n    name: {image}\n"
-        )
-    made.write_text(text)
-    functions = place.folder / "functions.py"
-    functions.write_text(functions.read_text() + PIXELS)
-    return made
+    return place.manifest(*more, name=name, images=CPU, sink={"lance": lance}, functions=PIXELS)
 
 
 @pytest.mark.thorough

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -53,17 +52,6 @@ def other_packages(folder: Path) -> Path:
     return folder
 
 
-def on_groups(place: Place, *more: dict[str, Any], images: dict[str, Any], **spec: Any) -> Path:
-    """A manifest whose image stages run in one group."""
-    path = place.manifest(*more, **spec)
-    text = path.read_text()
-    for name in ("fetch", "decode", "small"):
-        at = f"- name: {name}\n"
-        text = text.replace(at, f"- placement: {json.dumps(images)}\n    name: {name}\n")
-    path.write_text(text)
-    return path
-
-
 def lacking(place: Place) -> dict[str, Any]:
     """A stage of the CPU group whose module imports another one that is nowhere."""
     (place.folder / "lacks.py").write_text("import nowhere\n\n\ndef mean(batch): ...\n")
@@ -86,7 +74,7 @@ def address() -> str:
 @pytest.mark.thorough
 def test_a_run_says_how_many_nodes_of_each_group_have_passed(groups: Stage, place: Place) -> None:
     gpu = function("mean", {"group": "gpu", "gpus": 1})
-    told = run_on(groups, on_groups(place, gpu, images={"group": "cpu"}))
+    told = run_on(groups, place.manifest(gpu, images={"group": "cpu"}))
     assert told.status == 0, told.out
     assert "preflight passed (cpu 1/1, gpu 1/1)" in told.notes
     runs = place.folder / "out.lance.runs"
@@ -94,7 +82,7 @@ def test_a_run_says_how_many_nodes_of_each_group_have_passed(groups: Stage, plac
 
 
 def test_other_packages_than_the_driver_s_are_told_before_rows(mixed: Stage, place: Place) -> None:
-    told = run_on(mixed, on_groups(place, images=OTHER))
+    told = run_on(mixed, place.manifest(images=OTHER))
     assert told.status == 2, told.out
     installed = ".".join(version("pyarrow").split(".")[:2])
     at = f"group other, node {address()}: "
@@ -111,8 +99,8 @@ def test_every_group_s_failure_is_told_at_once(
     mixed: Stage, place: Place, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = {"lance": {"uri": s3.uri("out.lance"), "columns": ["key"], "storage": s3.storage()}}
-    manifest = on_groups(
-        place, lacking(place), function("mean", OTHER), images={"group": "cpu"}, sink=sink
+    manifest = place.manifest(
+        lacking(place), function("mean", OTHER), images={"group": "cpu"}, sink=sink
     )
     for name, value in s3.env().items():
         monkeypatch.setenv(name, value)
@@ -130,7 +118,7 @@ def test_a_run_does_not_wait_for_gpu_nodes_when_a_cpu_group_cannot_do_its_part(
     groups: Stage, place: Place
 ) -> None:
     gpu = function("mean", {"group": "dear", "gpus": 1})
-    told = run_on(groups, on_groups(place, lacking(place), gpu, images={"group": "cpu"}))
+    told = run_on(groups, place.manifest(lacking(place), gpu, images={"group": "cpu"}))
     assert told.status == 2, told.out
     assert told.summary["message"] == f"group cpu, node {address()}: {LACKS}"
 

@@ -7,15 +7,14 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from .given import SHARD, Place, function, run
+from .given import Place, command, function, run
+from .stage import processes
 
 FAILS = """
 import ray
@@ -37,10 +36,8 @@ def listening() -> Iterator[str]:
 
 def started(manifest: Path, *, first: str = "", **environment: str) -> subprocess.Popen[str]:
     """`lancemill run r1` on Ray, in a process of its own."""
-    words = ["run", str(manifest), "--json", "--shard-bytes", SHARD, "--engine", "ray"]
-    main = f"{first}\nfrom lancemill.cli.main import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", main, *words, "--run-id", "r1"],
+        command(manifest, "--run-id", "r1", first=first),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={**os.environ, **environment},
@@ -133,12 +130,7 @@ def test_a_config_map_that_changes_before_its_workers_come_ends_the_run_for_good
 
 def living(words: str) -> list[str]:
     """Processes whose command line has these words."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            title = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            found += [title] if words in title else []
-    return found
+    return [title for _, title in processes() if words in title]
 
 
 def until(holds: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:

@@ -30,7 +30,7 @@ from lancemill.engine.context import usable_cores
 from lancemill.engine.ray.pools import Pool
 from lancemill.engine.ray.streams import GROUP_LABEL
 from lancemill.errors import RunError
-from lancemill_api.handed import ATTEMPT
+from lancemill_api.handed import ATTEMPT, TASK_OOM_RETRIES
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +46,7 @@ RAYS_OWN = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
-    # A task that Ray ends for memory it does again for ever, whatever `max_retries` says.
-    "RAY_task_oom_retries": "1",
+    **TASK_OOM_RETRIES,
 }
 """What Ray's processes are started with; in a cluster the operator says what matters of it."""
 
@@ -147,16 +146,23 @@ def _connected(address: str) -> None:
             f"there is no Ray at RAY_ADDRESS={address}: {_first_line(error)}",
             remedy="unset RAY_ADDRESS for a Ray of this machine's own",
         ) from error
-    try:
+    with _wholly(
+        f"the Ray at RAY_ADDRESS={address} cannot be joined",
+        "see that it is up, and of this machine's version of Ray",
+    ):
         ray.init(address=address, **_QUIETLY)
-    except BaseException as error:  # Ray raises plain ones
+
+
+@contextmanager
+def _wholly(words: str, remedy: str) -> Iterator[None]:
+    """Ray's start inside; where it fails nothing of it stays. RunError, or what a signal raises."""
+    try:
+        yield
+    except BaseException as error:
         ray.shutdown()
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception):  # Ray raises plain ones
             raise
-        raise RunError(
-            f"the Ray at RAY_ADDRESS={address} cannot be joined: {_first_line(error)}",
-            remedy="see that it is up, and of this machine's version of Ray",
-        ) from error
+        raise RunError(f"{words}: {_first_line(error)}", remedy=remedy) from error
 
 
 def _first_line(error: Exception) -> str:
@@ -193,22 +199,19 @@ def _started(gpus: float, streamed: bool) -> tuple[Path, str]:
     has = _gpus_here()
     folder = _folder()
     try:
-        ray.init(
-            address="local",
-            num_cpus=usable_cores(),
-            num_gpus=max(has, math.ceil(gpus)),
-            include_dashboard=False,
-            object_store_memory=STREAMS_STORE_BYTES if streamed else STORE_BYTES,
-            _temp_dir=str(folder),
-            **_QUIETLY,
-        )
-    except BaseException as error:
-        ray.shutdown()
+        with _wholly("Ray does not start on this machine", "try again when it has less to do"):
+            ray.init(
+                address="local",
+                num_cpus=usable_cores(),
+                num_gpus=max(has, math.ceil(gpus)),
+                include_dashboard=False,
+                object_store_memory=STREAMS_STORE_BYTES if streamed else STORE_BYTES,
+                _temp_dir=str(folder),
+                **_QUIETLY,
+            )
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
-        if not isinstance(error, Exception):
-            raise
-        words = f"Ray does not start on this machine: {_first_line(error)}"
-        raise RunError(words, remedy="try again when it has less to do") from error
+        raise
     if gpus > has:
         return folder, "no GPU on this machine: stages that ask for one run on its cores"
     return folder, ""

@@ -14,8 +14,10 @@ from pathlib import Path
 
 EARLIER = 0.05
 """Share of the memory that is left free for that: Ray looks four times a second."""
-RAYS_LIMIT = "RAY_memory_usage_threshold", 0.95
-"""Its name in the environment of Ray's processes, and what it is where nobody has said."""
+THRESHOLD = "RAY_memory_usage_threshold"
+"""The share at which Ray does so, in the environment of its processes."""
+RAYS_USUAL = 0.95
+"""What that is where nobody has said."""
 EATS = 0.05
 """Share of the memory that rows must have taken to be to blame for a machine that is full."""
 V2 = "memory.max", "memory.current", "inactive_file"
@@ -55,7 +57,7 @@ class Appetite:
     def is_too_much(self) -> bool:
         """Whether memory is nearly full, and the process has taken a good part of it."""
         used, there = used_and_there()
-        nearly = max(0.0, float(os.environ.get(*map(str, RAYS_LIMIT))) - EARLIER)
+        nearly = max(0.0, float(os.environ.get(THRESHOLD, RAYS_USUAL)) - EARLIER)
         return used > nearly * there and self._holds() - self._before > EATS * there
 
     def _holds(self) -> int:
