@@ -40,6 +40,11 @@ class Group:
 
 
 DAFT_TUNED = ("--batch", "4")
+OVER_HTTP = (
+    Case("lancemill", "lancemill"),
+    Case("daft-tuned", "daft_native", ("--batch", "16", "--connections", "64")),
+    Case("daft-default", "daft_native"),
+)
 GROUPS = (
     Group(
         "lance",
@@ -86,14 +91,18 @@ GROUPS = (
     ),
     Group(
         "http",
+        "the same pictures over HTTP with 30 ms latency → Lance",
+        BIG,
+        2000,
+        OVER_HTTP,
+        http=True,
+    ),
+    Group(
+        "http-small",
         "small pictures over HTTP with 30 ms latency → Lance",
         SMALL,
         2000,
-        (
-            Case("lancemill", "lancemill"),
-            Case("daft-tuned", "daft_native", ("--batch", "16", "--connections", "64")),
-            Case("daft-default", "daft_native"),
-        ),
+        OVER_HTTP,
         http=True,
     ),
     Group(

@@ -14,6 +14,7 @@ Start it from a thread that lives as long as it does: the kernel kills the progr
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import tempfile
@@ -137,9 +138,10 @@ class ControlPlane:
                 raise Ended(f"{what} did not come up in {START_SECONDS} s:\n{tails}")
             time.sleep(0.05)
 
-    def run(self, name: str, *flags: str) -> None:
-        command = (self.binaries.path(name), *flags)
-        self.programs[name] = Program(command, self.folder / "logs" / f"{name}.log").start()
+    def run(self, name: str, *arguments: str) -> None:
+        command = (self.binaries.path(name), *arguments)
+        log = self.folder / "logs" / f"{name}.log"
+        self.programs[name] = Program(command, log, os.environ | flags.ENVIRONMENT).start()
 
     def stop(self) -> None:
         """The API server first: what is left then has nobody to talk to."""

@@ -14,6 +14,8 @@ _NO_CONTROLLERS = (
     "node-route-controller",
     "node-lifecycle-controller",
 )
+# Go's collector takes an eighth of an API server's time: memory is cheaper, for minutes.
+ENVIRONMENT = {"GOGC": "300"}
 # Requests a second: the defaults of 20 and 50 make a namespace's ServiceAccount take seconds.
 _QUICK = ("--kube-api-qps=300", "--kube-api-burst=600")
 

@@ -80,6 +80,7 @@ def test_a_request_too_many_or_another_body_is_seen(traces: Path) -> None:
         assert difference(recorded(folder), story(changes(folder), strays, namespace(folder)))
 
 
+@pytest.mark.thorough
 def test_a_recording_is_like_itself_whatever_its_names(traces: Path) -> None:
     for folder in sorted(path.parent for path in traces.glob("*/trace.jsonl")):
         assert difference(recorded(folder), recorded(folder)) == []

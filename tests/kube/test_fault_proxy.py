@@ -503,6 +503,7 @@ def test_a_frozen_proxy_forwards_nothing_until_it_is_thawed(
     assert names(direct, namespace) == ["b"]
 
 
+@pytest.mark.thorough
 def test_the_proxy_goes_on_when_the_api_server_was_away(
     control_plane: ControlPlane, proxy: FaultProxy, through: Rest, namespace: str
 ) -> None:

@@ -22,7 +22,6 @@ from kube.conftest import missing
 from kube.control_plane import ControlPlane
 from kube.control_plane import control_plane as running_control_plane
 from kube.rest import Object, Refused, Rest, resource
-from support.sampled import sampled
 
 RELEASE, SYSTEM = "lancemill", "lancemill-system"
 API = "lancemill.dev/v1alpha1"
@@ -32,7 +31,7 @@ OF_PROMETHEUS = ("PodMonitor", "PrometheusRule")
 """Kinds whose CRDs are the Prometheus Operator's."""
 SECONDS = 60
 
-pytestmark = pytest.mark.kube
+pytestmark = [pytest.mark.kube, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def plane() -> Iterator[ControlPlane]:
         yield running
 
 
-@pytest.fixture(params=sampled(["helm4", "helm3"], first=1))
+@pytest.fixture(params=["helm4", "helm3"])
 def helm(request: pytest.FixtureRequest, plane: ControlPlane) -> Iterator[Helm]:
     """Begins and ends without a release; CRDs that it left are taken up by the next one."""
     try:

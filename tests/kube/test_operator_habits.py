@@ -192,6 +192,7 @@ def _only(uid: str, objects: list[Object]) -> bool:
     return bool(objects) and _of(uid, objects) == objects
 
 
+@pytest.mark.thorough
 def test_two_operators_without_a_lease_make_one_rayjob_and_come_to_rest(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:

@@ -236,6 +236,7 @@ def test_in_one_namespace_it_needs_no_right_beyond_it(
         assert not [line for line in process.lines() if line.get("level") == "error"]
 
 
+@pytest.mark.thorough
 def test_a_watch_that_dies_ends_the_process(
     control_plane: ControlPlane, kuberay_crds: None, tmp_path: Path
 ) -> None:
@@ -255,6 +256,7 @@ def test_a_watch_that_dies_ends_the_process(
         assert process.is_alive(), "and is well when it is started again"
 
 
+@pytest.mark.thorough
 def test_a_second_operator_waits_for_the_lease_and_takes_over(
     control_plane: ControlPlane, kuberay_crds: None, namespace: str, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_dependency_cannot_replace_what_lancemill_is_made_of(wheels: Path) -> 
         install(["numpy==1.0"])
 
 
+@pytest.mark.thorough
 def test_a_login_in_an_index_s_address_is_not_told(
     wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_login_in_an_index_s_address_is_not_told(
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.thorough
 def test_a_plan_installs_nothing_unless_a_function_is_a_package_s_own(
     tmp_path: Path, wheels: Path
 ) -> None:

@@ -15,6 +15,7 @@ from lancemill.engine.run import RunInProgress, RunOptions
 from lancemill.engine.settle import settle_job
 from lancemill.errors import BudgetExceeded, RunError
 from lancemill.manifest import load
+from support.sampled import sampled
 from support.servers import faulty_http, refusing
 
 FOR_GOOD, OPEN = "Failed", "NotCommitted"
@@ -128,14 +129,25 @@ def test_the_budget_is_exceeded_for_good_when_faults_that_stay_exceed_it_alone()
 @both
 @pytest.mark.parametrize(
     ("code", "expected", "message"),
-    [
-        ("def f(batch): raise ValueError('odd')", FOR_GOOD, "UdfError: ValueError: odd"),
-        ("def f(batch): raise ConnectionError('gone')", OPEN, "UdfError: ConnectionError: gone"),
-        ("def f(batch): raise MemoryError", OPEN, "UdfError: MemoryError"),
-        ("def f(batch): return {'other': [1, 2]}", FOR_GOOD, "returned the columns other"),
-        ("import nowhere_at_all\ndef f(batch): ...", FOR_GOOD, "failed to set up: ModuleNotFound"),
-        ("raise OSError('no model')\ndef f(batch): ...", OPEN, "failed to set up: OSError"),
-    ],
+    sampled(
+        [
+            ("def f(batch): raise ValueError('odd')", FOR_GOOD, "UdfError: ValueError: odd"),
+            (
+                "def f(batch): raise ConnectionError('gone')",
+                OPEN,
+                "UdfError: ConnectionError: gone",
+            ),
+            ("def f(batch): raise MemoryError", OPEN, "UdfError: MemoryError"),
+            ("def f(batch): return {'other': [1, 2]}", FOR_GOOD, "returned the columns other"),
+            (
+                "import nowhere_at_all\ndef f(batch): ...",
+                FOR_GOOD,
+                "failed to set up: ModuleNotFound",
+            ),
+            ("raise OSError('no model')\ndef f(batch): ...", OPEN, "failed to set up: OSError"),
+        ],
+        first=2,
+    ),
 )
 def test_what_a_function_raises_fails_the_run_for_good_where_python_blames_program_or_values(
     tmp_path: Path, isolation: str, code: str, expected: str, message: str

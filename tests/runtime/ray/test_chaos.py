@@ -11,6 +11,7 @@ from .soak import chaotic_run
 from .stage import Stage
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("seed", "kinds"),
     [
@@ -19,7 +20,6 @@ from .stage import Stage
             2,
             ("given up", "stopped for a while"),
             id="an attempt that was given up lives on",
-            marks=pytest.mark.thorough,
         ),
     ],
 )

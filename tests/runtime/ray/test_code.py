@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lancemill.code.archive import pack
+from support.sampled import sampled
 from support.servers import S3Server, s3_server
 from support.wheels import wheel
 
@@ -71,7 +72,9 @@ def uploaded(s3: S3Server, udfs: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("placement", [None, GPU], ids=["one segment", "two segments"])
+@pytest.mark.parametrize(
+    "placement", sampled([GPU, None], first=1), ids=["two segments", "one segment"]
+)
 def test_a_function_of_a_zip_gives_the_rows_of_the_local_engine(
     local_ray: Any, ray_cache: Path, place: Place, s3: S3Server, placement: dict[str, Any] | None
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lancemill.engine.chunk import Chunk
 from lancemill.engine.meter import Meter
 from lancemill.engine.ray.blocks import (
-    BLOCKS_A_PIECE,
+    BLOCKS_AHEAD,
     end_of,
     grouped,
     pack,
@@ -143,14 +143,23 @@ def test_pieces_cover_a_shard(length: int, rows: int) -> None:
 
 
 @given(st.integers(0, 100_000), st.integers(1, 4096), st.integers(0, 64))
-def test_a_shard_has_a_piece_for_each_stream_where_it_has_the_blocks(
+def test_two_shards_have_a_piece_for_each_stream_where_they_have_the_blocks(
     rows: int, block: int, streams: int
 ) -> None:
     size = piece_rows(rows, block, streams)
-    pieces = len(pieces_of(Shard(0, 0, rows, 1), size))
-    assert size % block == 0
-    assert size <= block * BLOCKS_A_PIECE
-    assert pieces >= min(streams, rows // block)
+    pieces = pieces_of(Shard(0, 0, rows, 1), size)
+    assert 2 * len(pieces) > min(streams, rows // block)
+
+
+@given(st.integers(1, 100_000), st.integers(1, 4096), st.integers(0, 64))
+def test_a_stream_never_stands_still_for_a_piece_that_is_too_long_nor_is_one_cut_too_short(
+    rows: int, block: int, streams: int
+) -> None:
+    size = piece_rows(rows, block, streams)
+    assert size <= block * BLOCKS_AHEAD
+    assert size >= min(rows, -(-block // 2)), "a shard of a block and a row has two halves"
+    last = pieces_of(Shard(0, 0, rows, 1), size)[-1]
+    assert size - last.rows < -(-rows // size), "the last one is as long as the others, nearly"
 
 
 def test_a_block_is_some_megabytes() -> None:

@@ -81,6 +81,7 @@ def test_a_run_says_how_many_nodes_of_each_group_have_passed(groups: Stage, plac
     assert not [path for path in runs.rglob("*") if "probe" in path.name]
 
 
+@pytest.mark.thorough
 def test_other_packages_than_the_driver_s_are_told_before_rows(mixed: Stage, place: Place) -> None:
     told = run_on(mixed, place.manifest(images=OTHER))
     assert told.status == 2, told.out

@@ -339,6 +339,7 @@ def test_screen_readers_find_landmarks_headings_in_order_and_words_for_every_pic
         assert not target or target in identifiers
 
 
+@pytest.mark.thorough
 def test_the_page_stays_below_3_mb_with_the_most_pictures_it_may_have() -> None:
     loud = next(path for path in pictures() if path.name == "grass.png").read_bytes()
     many = pictures_of_pairs([(str(n), loud, loud) for n in range(48)])

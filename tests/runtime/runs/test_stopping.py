@@ -219,6 +219,7 @@ def test_a_second_process_with_the_same_id_is_refused_in_one_line(place: Place) 
     assert place.keys() == sorted(FILES)
 
 
+@pytest.mark.thorough
 def test_two_runs_into_one_dataset_at_the_same_time_both_add_their_rows(place: Place) -> None:
     keys = place.pictures(12)
     manifest = place.manifest()

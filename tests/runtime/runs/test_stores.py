@@ -275,9 +275,8 @@ def test_a_run_is_done_through_a_server_that(
     assert keys_of(key) == keys
 
 
-@pytest.mark.parametrize(
-    "faults", sampled([{"reset_every": 6}, {"truncate_every": 6}], first=1), ids=str
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("faults", [{"reset_every": 6}, {"truncate_every": 6}], ids=str)
 def test_a_run_over_a_network_that_breaks_everywhere_is_done_by_resuming(
     faults: dict[str, int], place: Place, key: S3Server
 ) -> None:
@@ -325,6 +324,7 @@ def test_a_store_that_refuses_writes_ends_the_run_in_one_line(place: Place, key:
     assert not key.list_keys("lake/thumbnails.lance.quarantine")
 
 
+@pytest.mark.thorough
 def test_a_run_that_a_store_broke_is_resumed_when_it_is_well_again(
     place: Place, key: S3Server
 ) -> None:

@@ -216,6 +216,7 @@ def shards_of_10_000(rows: int) -> Iterator[Shard]:
         yield Shard(index, start, min(start + 10_000, rows), 0)
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_number_of_keys(tmp_path: Path) -> None:
     """Peak memory while listing 300,000 keys, against that of 30,000, in processes of their own."""
     script = Path(__file__).parent / "listing_memory.py"

@@ -23,7 +23,8 @@ BLOCK_BYTES = 8 << 20
 ROW_BYTES = 32 << 10
 """What a row is taken for where its columns do not tell."""
 MOST_ROWS = 4096
-BLOCKS_A_PIECE = 8
+BLOCKS_AHEAD = 4
+"""Blocks that a stream may be ahead of who reads it."""
 POSITION, KEY = "lancemill.position", "lancemill.key"
 
 
@@ -120,11 +121,16 @@ def end_of(shard: Shard, empty: pa.RecordBatch) -> Chunk:
 
 
 def piece_rows(rows: int, block: int, streams: int) -> int:
-    """Rows of a piece of a shard of so many: whole blocks, and one piece at least for each stream.
+    """Rows of a piece of a shard of so many, which may have so many streams; all pieces alike.
 
-    A piece is a task: no larger than it takes for its start (some milliseconds) not to count.
+    A piece is a task, and fills and empties stages of its own: the fewer, the better. But pieces
+    are read in order, so a stream whose piece has more blocks than it may be ahead would stand
+    still until those before it have been read; and the two shards that a worker has at once should
+    have a piece for each stream, with one more in line.
     """
-    return block * min(BLOCKS_A_PIECE, max(1, rows // (block * max(1, streams))))
+    blocks = -(-rows // block)
+    pieces = max(1, -(-blocks // BLOCKS_AHEAD), min(blocks, streams // 2 + 1))
+    return max(1, -(-rows // pieces))
 
 
 def pieces_of(shard: Shard, rows: int) -> list[Shard]:

@@ -26,8 +26,6 @@ from lancemill.engine.ray.told import Told, error_of
 from lancemill.errors import RunError
 from lancemill.sources.source import Shard
 
-BLOCKS_AHEAD = 4
-"""Blocks that a stream may be ahead of who reads it."""
 POLL_S = 0.2
 
 

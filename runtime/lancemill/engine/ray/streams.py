@@ -7,17 +7,17 @@ in the process that did (see opened.py), and Ray uses processes again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import Any
 
 import ray
 
 from lancemill.engine.meter import Meter
-from lancemill.engine.ray.blocks import Block, grouped, pack, rows_of
+from lancemill.engine.ray.blocks import BLOCKS_AHEAD, Block, grouped, pack, rows_of
 from lancemill.engine.ray.counts import Tally, counts_of
-from lancemill.engine.ray.feed import BLOCKS_AHEAD, Feed, Streams, WorkerLost
+from lancemill.engine.ray.feed import Feed, Streams, WorkerLost
 from lancemill.engine.ray.opened import Handed, Opened, cpu_clock
 from lancemill.engine.ray.pools import Pool
 from lancemill.engine.ray.told import tell
@@ -53,6 +53,26 @@ def start_streams(handed: Handed, pool: Pool, number: int) -> Callable[[Shard], 
         name=f"lancemill {pool.name}",
     )
     return lambda piece: task.remote(handed, number, piece)
+
+
+def open_ahead(handed: Handed, pools: Sequence[Pool], places: Sequence[int]) -> list[Any]:
+    """Tasks that open what streams need, one in each of a pool's `places`; nobody waits for them.
+
+    While the last pool's workers start, cores would else have nothing to do.
+    """
+    return [
+        ray.remote(max_calls=0)(_open)
+        .options(**where(pool), max_retries=0, name=f"lancemill {pool.name}")
+        .remote(handed, number)
+        for number, (pool, room) in enumerate(zip(pools[:-1], places, strict=False))
+        for _ in range(room)
+    ]
+
+
+def _open(handed: Handed, number: int) -> None:
+    # What is wrong is told by the stream that meets it.
+    with suppress(Exception):
+        handed.open(number)
 
 
 def stream(handed: Handed, number: int, piece: Shard) -> Iterator[Block]:
