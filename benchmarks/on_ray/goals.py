@@ -14,7 +14,7 @@ def _start_counted(peer: str) -> Callable[[Medians], float]:
 
 
 def _of_decode(m: Medians) -> float:
-    """Two groups over one segment that does the decoding alone, in percent."""
+    """Two groups over one segment that does the decoding alone and writes, in percent."""
     return 100 * m["groups", "lancemill"].rate / m["groups", "one-segment"].rate
 
 
@@ -26,6 +26,7 @@ GOALS = (
     Goal("Daft on Ray", 3.0, times("daft", "daft-tuned", "daft-default")),
     Goal("the same kernel inside Ray Data, start included", 1.3, _start_counted("ray-fast")),
     Goal("bare Ray tasks at 10,000 pictures, start included", 0.85, _start_counted("bare")),
-    Goal("two groups, of decode alone, which is slower", 90, _of_decode, "%"),
+    Goal("two groups, of one segment, where decode is slower", 85, _of_decode, "%"),
+    Goal("two groups, of what decode alone can do", 90, _of_decode, "%"),
     Goal("two groups, of a device that is slower", 90, _of_the_device, "%"),
 )

@@ -39,8 +39,8 @@ GROUPS = (
         BIG,
         2000,
         (
-            Case("lancemill", "lancemill", GROUPED, times=2),
-            Case("one-segment", "lancemill", OURS, times=2, scored=False),
+            Case("lancemill", "lancemill", GROUPED, times=5),
+            Case("one-segment", "lancemill", OURS, times=5, scored=False),
         ),
         device=True,
     ),

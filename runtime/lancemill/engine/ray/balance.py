@@ -12,6 +12,8 @@ HUNGRY = 0.10
 """Share of its time that a device may wait before it gets another stream."""
 FULL = 0.50
 """Share of the time for which the streams are blocked when they are too many."""
+IN_LINE = 2
+"""Streams of a worker that wait for a place: Ray starts them without asking it."""
 AHEAD = 16
 """Workers that are asked for beyond what the cluster has, so that its autoscaler sees the need."""
 
@@ -38,10 +40,10 @@ def streams(now: int, most: int, seen: Seen) -> int:
 def fair_share(slots: int, workers: int) -> int:
     """Streams that each of `workers` may have where `slots` can run at once.
 
-    One more than its share: while one stream ends, and holds its place to its last row, the next
-    one is in line already.
+    More than its share: a stream counts until it has been read, and those that are at work may end
+    before it is; whoever takes their places is in line already.
     """
-    return max(1, -(-slots // max(1, workers))) + 1
+    return max(1, -(-slots // max(1, workers))) + IN_LINE
 
 
 def workers(slots: int, most: int, shards_left: int, alone: int = 0) -> int:

@@ -126,10 +126,10 @@ def piece_rows(rows: int, block: int, streams: int) -> int:
     A piece is a task, and fills and empties stages of its own: the fewer, the better. But pieces
     are read in order, so a stream whose piece has more blocks than it may be ahead would stand
     still until those before it have been read; and the two shards that a worker has at once should
-    have a piece for each stream, with one more in line.
+    have a piece for each stream.
     """
     blocks = -(-rows // block)
-    pieces = max(1, -(-blocks // BLOCKS_AHEAD), min(blocks, streams // 2 + 1))
+    pieces = max(1, -(-blocks // BLOCKS_AHEAD), min(blocks, -(-streams // 2)))
     return max(1, -(-rows // pieces))
 
 

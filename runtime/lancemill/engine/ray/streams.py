@@ -7,8 +7,8 @@ in the process that did (see opened.py), and Ray uses processes again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
@@ -53,26 +53,6 @@ def start_streams(handed: Handed, pool: Pool, number: int) -> Callable[[Shard], 
         name=f"lancemill {pool.name}",
     )
     return lambda piece: task.remote(handed, number, piece)
-
-
-def open_ahead(handed: Handed, pools: Sequence[Pool], places: Sequence[int]) -> list[Any]:
-    """Tasks that open what streams need, one in each of a pool's `places`; nobody waits for them.
-
-    While the last pool's workers start, cores would else have nothing to do.
-    """
-    return [
-        ray.remote(max_calls=0)(_open)
-        .options(**where(pool), max_retries=0, name=f"lancemill {pool.name}")
-        .remote(handed, number)
-        for number, (pool, room) in enumerate(zip(pools[:-1], places, strict=False))
-        for _ in range(room)
-    ]
-
-
-def _open(handed: Handed, number: int) -> None:
-    # What is wrong is told by the stream that meets it.
-    with suppress(Exception):
-        handed.open(number)
 
 
 def stream(handed: Handed, number: int, piece: Shard) -> Iterator[Block]:
