@@ -9,10 +9,16 @@ again, and none are kept: a checkout may be read-only. For other examples each t
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A shell without job control has what it starts in the background ignore Ctrl-C, and so would every
+# process of a test, and its own.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 RAY = Path(__file__).parent / "runtime" / "ray"
 
