@@ -63,6 +63,7 @@ def test_a_manifest_that_is_written_and_read_again_is_the_same(document: dict[st
     assert dump(again) == dump(resource)
 
 
+@pytest.mark.thorough
 @SETTINGS
 @given(resources)
 def test_other_readers_of_yaml_read_what_we_write(document: dict[str, Any]) -> None:

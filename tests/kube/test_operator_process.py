@@ -130,6 +130,7 @@ def test_a_pipeline_becomes_a_rayjob_and_its_end_is_told(
             )
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("controllers", "kuberay_crds")
 def test_a_pipeline_waits_for_its_dataset_and_its_commit_is_seen_there(
     control_plane: ControlPlane, namespace: str, tmp_path: Path

@@ -37,6 +37,7 @@ def test_a_wrong_setting_is_told_in_a_line(
     assert told[0].startswith("lancemill-operator: resync_interval: ")
 
 
+@pytest.mark.thorough
 def test_a_kubeconfig_that_is_not_there_is_told_in_a_line() -> None:
     command = [sys.executable, "-m", "lancemill_operator.cli", "run", "--kubeconfig", "/nowhere"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)

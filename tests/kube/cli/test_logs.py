@@ -18,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("controllers", "kuberay_crds")
 RBAC = "rbac.authorization.k8s.io"
 
 
+@pytest.mark.thorough
 def test_the_drivers_log_is_followed_to_its_end_and_told_gone_with_its_cluster(
     stage: Stage, addresses: PodAddresses
 ) -> None:

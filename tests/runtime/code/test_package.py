@@ -95,6 +95,7 @@ def test_hashes_that_look_like_numbers_are_text(digits: str) -> None:
     assert yaml.safe_load(made)["spec"]["code"] == {"uri": "a: b#c.zip", "sha256": digits}
 
 
+@pytest.mark.thorough
 def test_code_is_uploaded_once_and_the_manifest_filled_in(tmp_path: Path, s3: S3Server) -> None:
     place = Place(tmp_path)
     code = place.code()

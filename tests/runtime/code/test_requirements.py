@@ -81,6 +81,7 @@ def test_other_requirements_of_a_process_that_has_loaded_some_are_refused(wheels
         put_on_path(one.folder)
 
 
+@pytest.mark.thorough
 def test_a_package_that_is_not_to_be_had_is_told_in_a_line(tmp_path: Path, wheels: Path) -> None:
     place = Place(tmp_path)
     (tmp_path / "my_udfs.py").write_text(UDF)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from .given import Place, function, run
 from .stage import Stage
 
@@ -28,6 +30,7 @@ def nodes_of(folder: Path, which: str) -> set[str]:
     return {path.name.removeprefix(f"{which}-") for path in folder.glob(f"{which}-*")}
 
 
+@pytest.mark.thorough
 def test_each_stage_runs_in_its_group_and_the_head_drives_only(groups: Stage, place: Place) -> None:
     first = {
         "name": "one",

@@ -96,6 +96,7 @@ def test_other_packages_than_the_driver_s_are_told_before_rows(mixed: Stage, pla
     assert told.summary["rowsIn"] == 0
 
 
+@pytest.mark.thorough
 def test_every_group_s_failure_is_told_at_once(
     mixed: Stage, place: Place, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +116,7 @@ def test_every_group_s_failure_is_told_at_once(
     assert not [key for key in s3.list_keys() if "probe" in key]
 
 
+@pytest.mark.thorough
 def test_a_run_does_not_wait_for_gpu_nodes_when_a_cpu_group_cannot_do_its_part(
     groups: Stage, place: Place
 ) -> None:

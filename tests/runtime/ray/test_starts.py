@@ -45,11 +45,8 @@ def started(manifest: Path, *, first: str = "", **environment: str) -> subproces
     )
 
 
-@pytest.mark.parametrize(
-    "here",
-    [pytest.param(True, marks=pytest.mark.thorough), False],
-    ids=["on this machine", "in a cluster"],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("here", [True, False], ids=["on this machine", "in a cluster"])
 def test_a_ray_that_does_not_start_in_time_is_told_in_one_line_and_the_run_can_be_gone_on_with(
     place: Place, listening: str, here: bool
 ) -> None:

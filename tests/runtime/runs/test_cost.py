@@ -39,6 +39,7 @@ def kept(place: Place, run: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.thorough
 def test_the_time_of_a_functions_own_process_is_the_runs(place: Place) -> None:
     place.pictures(2)
     _, here = place.run_json(**burning(place))
@@ -50,6 +51,7 @@ def test_the_time_of_a_functions_own_process_is_the_runs(place: Place) -> None:
         assert kept(place, one["run"])["cpuSeconds"] >= BURNS
 
 
+@pytest.mark.thorough
 def test_what_an_earlier_attempt_has_spent_is_part_of_the_cost(place: Place) -> None:
     place.pictures(4)
     fails = [{"name": "no", "query": "select count(*) from output", "expect": {"max": 0}}]

@@ -215,6 +215,7 @@ def test_a_stopped_driver_does_not_wait_to_be_heard(place: Place, port: int) -> 
     assert last["end"] == "resumable"
 
 
+@pytest.mark.thorough
 def test_a_driver_in_the_middle_of_its_sample_says_so_and_stops_as_soon(
     place: Place, port: int
 ) -> None:
@@ -232,6 +233,7 @@ def test_a_driver_in_the_middle_of_its_sample_says_so_and_stops_as_soon(
     assert len(place.keys()) == PICTURES
 
 
+@pytest.mark.thorough
 def test_what_a_sample_says_of_the_whole_is_told_with_the_progress(place: Place, port: int) -> None:
     place.pictures(PICTURES)
     manifest = place.manifest(run={"sample": {"rows": 2}})
@@ -243,6 +245,7 @@ def test_what_a_sample_says_of_the_whole_is_told_with_the_progress(place: Place,
     assert said.progress.estimate.seconds > 0 and said.progress.estimate.bytes_out > 0
 
 
+@pytest.mark.thorough
 def test_a_driver_that_is_late_stops_by_itself_and_can_be_gone_on_with(
     place: Place, port: int
 ) -> None:

@@ -203,6 +203,7 @@ def test_a_run_in_the_middle_of_a_slow_function_stops_soon(place: Place) -> None
         stopped(process)
 
 
+@pytest.mark.thorough
 def test_a_second_process_with_the_same_id_is_refused_in_one_line(place: Place) -> None:
     refused = threading.Event()
     with faulty_http(FILES, hold=refused, only="GET /p") as server:

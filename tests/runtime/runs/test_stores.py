@@ -152,6 +152,7 @@ def test_the_demo_runs_on_s3_with_credentials_of_the_environment(
     assert lancemill("plan", demo(place, None)).status == 0
 
 
+@pytest.mark.thorough
 def test_incremental_runs_work_on_s3(place: Place, key: S3Server) -> None:
     keys = fill(key, 3)
     source = {
@@ -250,6 +251,7 @@ def test_a_server_that_is_not_there_is_one_line(
         assert "refused" in one_line(run(demo(place, key.storage(endpoint=nobody))), 1)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "faults",
     sampled(
