@@ -77,11 +77,11 @@ def impatient() -> kopf.OperatorSettings:
 
 
 def chosen(known: Reference) -> tuple[list[Case], list[Case], list[Case], list[Case]]:
-    """Every third write once: before it, another after it, another without an answer …"""
+    """Every second write once: before it, another after it, another without an answer …"""
     ways, all_deaths = len(DEATHS), deaths(known)
     processes = deaths(known, in_its_own_process, patience=DEADLINE)
     return (
-        [all_deaths[at * ways + at // 3 % ways] for at in range(0, len(known.writes), 3)],
+        [all_deaths[at * ways + at // 2 % ways] for at in range(0, len(known.writes), 2)],
         [one for one in processes if (one.mode, one.where) in SIGKILLS],
         [one for one in pictures(known) if one.mode != "dropped news"],
         [one for one in api_faults(known) if (one.mode, one.where) in FAULTS],
