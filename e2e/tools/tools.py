@@ -1,6 +1,8 @@
 """What is built for tests: which Go modules, which programs, at which versions.
 
-The versions themselves are in each tool's go.mod, and nowhere else.
+The versions themselves are in each tool's go.mod, and nowhere else. Those of kstatus, helm3 and
+helm4 name the same version of each module that they share, so that it is compiled once: helm 3
+takes 8 s behind helm 4 instead of 86.
 """
 
 import re

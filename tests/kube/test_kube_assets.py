@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kube.binaries import ROOT
+from kube.waiting import until
 
 GO = """#!/bin/sh
 case "$1" in
@@ -18,6 +19,7 @@ case "$1" in
   build)
     echo "$(basename "$PWD")" >> "$FAKE_GO_LOG"
     sleep 0.2
+    until [ "$(basename "$PWD")" != helm4 ] || [ -e "${FAKE_GO_WAITS:-/}" ]; do sleep 0.05; done
     while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done
     mkdir -p "$(dirname "$out")" "$GOCACHE" "$GOMODCACHE" && echo built > "$out"
     [ -z "$FAKE_GO_FAILS" ] || { echo "no such module" >&2; exit 1; } ;;
@@ -107,6 +109,26 @@ def test_two_at_a_time_build_everything_once(checkout: Checkout) -> None:
     assert answers[0][0] == answers[1][0]
     assert checkout.built == TOOLS
     assert sum("waiting for it" in said for _, said in answers) <= 1
+
+
+def test_who_asks_for_what_is_built_first_does_not_wait_for_the_rest(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    go_on = tmp_path / "go-on"
+    with checkout.start(FAKE_GO_WAITS=str(go_on)) as everything:
+        until("building has begun", lambda: checkout.built)
+        first = checkout("kubernetes")
+        with checkout.start("--find", "helm4") as finder:
+            assert finder.stderr is not None
+            assert "waiting for it" in finder.stderr.readline()
+            assert everything.poll() is None
+            go_on.touch()
+            found, _ = finder.communicate(timeout=60)
+        built, _ = everything.communicate(timeout=60)
+
+    assert (first.returncode, finder.returncode, everything.returncode) == (0, 0, 0)
+    assert first.stdout == found == built
+    assert checkout.built == TOOLS
 
 
 def test_a_change_of_one_tool_builds_that_one_anew(checkout: Checkout) -> None:
