@@ -16,13 +16,13 @@ demo: setup      ## a real run on real images, start to finish
 operator-demo: setup   ## a manifest applied to a real API server, and its run watched
 	@scripts/operator-demo
 
-test: setup      ## the tests; the first time Kubernetes is built for them (minutes)
+test:            ## the tests; the first time Kubernetes is built for them (minutes)
 	@scripts/test
 
-test-fast: setup ## those of them that need no Kubernetes
+test-fast:       ## those of them that need no Kubernetes
 	@scripts/test fast
 
-test-thorough: setup ## the rest: what `make test` shows in a sample
+test-thorough:   ## the rest: what `make test` shows in a sample
 	@scripts/test thorough
 
 test-torch:      ## what needs torch, in an environment of its own
