@@ -19,10 +19,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m "not kube"` runs what needs no helm."""
+    """`-m "not kube"` runs what needs no helm. Building both helms takes minutes: that is not for
+    `make test`."""
     for item in items:
         if HERE in item.path.parents and {"helm", "both"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker("kube")
+            item.add_marker("thorough")
 
 
 @pytest.fixture(scope="session", params=["helm3", "helm4"])

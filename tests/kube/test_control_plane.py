@@ -256,6 +256,7 @@ def test_the_operators_client_library_talks_to_it(api: Any, namespace: str) -> N
     assert loops.run(scenario()) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("helm", ["helm3", "helm4"])
 def test_helm_installs_a_chart_and_takes_it_away(
     helm: str,

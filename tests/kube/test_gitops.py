@@ -28,6 +28,8 @@ from kube.played import played
 from kube.rest import Object, resource
 from lancemill_operator.names import CANCEL_RUN
 
+pytestmark = pytest.mark.thorough  # the operator's rights here are the chart's
+
 API = "lancemill.dev/v1alpha1"
 SECONDS = 150
 TURNING = ("waits", "accepted", "denied")

@@ -17,6 +17,8 @@ from kube.kubectl import Kubectl
 from kube.rest import Object, Refused, resource
 
 RELEASE, SYSTEM = "lancemill", "lancemill-system"
+pytestmark = pytest.mark.thorough
+
 SECONDS = 60
 RBAC = "rbac.authorization.k8s.io"
 OF_RIGHTS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ServiceAccount")
