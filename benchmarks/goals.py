@@ -94,6 +94,5 @@ GOALS = (
         "%",
     ),
     Goal("Daft over HTTP", 2.5, times("http", "daft-tuned", "daft-default")),
-    Goal("Daft over HTTP, 60 KB each", 2.5, times("http-small", "daft-tuned", "daft-default")),
     Goal("more memory for ten times the pictures", 10, _growth, "%", at_most=True),
 )
