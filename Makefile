@@ -19,7 +19,7 @@ operator-demo: setup   ## a manifest applied to a real API server, and its run w
 test:            ## the tests; the first time Kubernetes is built for them (minutes)
 	@scripts/test
 
-test-fast:       ## those of them that need no Kubernetes
+test-fast:       ## those of them that need neither Kubernetes nor a Ray
 	@scripts/test fast
 
 test-thorough:   ## the rest: what `make test` shows in a sample

@@ -34,11 +34,16 @@ settings.register_profile("explore", settings.get_profile("same"), derandomize=F
 settings.load_profile("same")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "ray: needs a Ray (set by its fixtures)")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process for all tests on Ray, however many share the tests: their Rays are shared. It is
-    the longest row of tests, so it begins first."""
-    items.sort(key=lambda item: RAY not in item.path.parents)
+    """One process for all tests on Ray, however many share the tests: their Rays are shared.
+    `-m "not ray"` runs what needs none."""
     for item in items:
         if RAY in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("ray"))
+            if {"local_ray", "groups"} & {*getattr(item, "fixturenames", ())}:
+                item.add_marker("ray")
