@@ -66,7 +66,7 @@ class ByteStream(asyncio.BufferedProtocol):
 
     async def some(self) -> bytes:
         """What there is, at least a byte; nothing at the end."""
-        while self._start == self._end and not self._ended:
+        while self._start == self._end and (self._error is not None or not self._ended):
             await self._more()
         return self._take(self._end - self._start)
 

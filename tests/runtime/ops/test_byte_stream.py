@@ -136,3 +136,14 @@ def test_a_connection_that_breaks_gives_its_error_to_the_reader() -> None:
             await reading
 
     played(play)
+
+
+def test_what_a_broken_connection_has_brought_is_not_taken_for_all_there_is() -> None:
+    async def play(sent: Sent) -> None:
+        sent.arrive(b"abc")
+        sent.stream.connection_lost(ConnectionResetError("reset by peer"))
+        assert await sent.stream.some() == b"abc"
+        with pytest.raises(ConnectionResetError):
+            await sent.stream.some()
+
+    played(play)
