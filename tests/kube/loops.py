@@ -3,11 +3,16 @@
 What plays a part of a cluster here serves and asks over TLS. Whoever ends a TLS connection politely
 waits for the other side; a loop that is closed meanwhile leaves a socket behind, of which Python
 warns much later, in whatever test runs then. So these are cut, and let go, at the loop's end.
+
+A server that is closed in the very moment between taking a connection and serving it leaves one
+behind as well: asyncio's transport fails while it is made (`Server._attach` asserts) and nobody
+closes its socket.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -22,12 +27,26 @@ class CuttingLoop(asyncio.SelectorEventLoop):
             self.run_until_complete(self._cut())
         super().close()
 
+    def _make_socket_transport(self, sock: socket.socket, *given: Any, **named: Any) -> Any:
+        _refuse_of_a_closed(named.get("server"), sock)
+        return super()._make_socket_transport(sock, *given, **named)  # type: ignore[misc]
+
+    def _make_ssl_transport(self, rawsock: socket.socket, *given: Any, **named: Any) -> Any:
+        _refuse_of_a_closed(named.get("server"), rawsock)
+        return super()._make_ssl_transport(rawsock, *given, **named)  # type: ignore[misc]
+
     async def _cut(self) -> None:
         # asyncio keeps them by file descriptor, weakly, and tells nobody but by this.
         for transport in list(self._transports.values()):  # type: ignore[attr-defined]
             transport.abort()
         await asyncio.sleep(0)  # for what abort has put off to the next pass
         await asyncio.sleep(0)
+
+
+def _refuse_of_a_closed(server: asyncio.Server | None, connection: socket.socket) -> None:
+    if server is not None and not server.sockets:
+        connection.close()
+        raise ConnectionAbortedError("its server was closed")  # as if it had never been taken
 
 
 def run(play: Coroutine[Any, Any, Result]) -> Result:
