@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import TextIO
 
 from lancemill.cli.cluster.api import Api
@@ -12,6 +16,8 @@ from lancemill.cli.cluster.views import view
 from lancemill.report.console import Mode
 
 INTERRUPTED = 130
+AGAIN_S = 0.5
+"""After which an interrupt that nobody has heard is repeated."""
 
 
 def for_people(*, following: bool) -> TextIO:
@@ -23,7 +29,8 @@ def attend(api: Api, name: str, wanted: Wanted, mode: Mode) -> int:
     """Until the run is over; the exit status that tells how it ended."""
     shown = view(mode)
     try:
-        reading, now = follow(api, name, wanted, shown.show)
+        with _insistent_interrupt():
+            reading, now = follow(api, name, wanted, shown.show)
         shown.finish(reading, now)
         return exit_status(reading)
     except KeyboardInterrupt:
@@ -37,3 +44,24 @@ def attend(api: Api, name: str, wanted: Wanted, mode: Mode) -> int:
         return INTERRUPTED
     finally:
         shown.close()
+
+
+@contextmanager
+def _insistent_interrupt() -> Iterator[None]:
+    """Ctrl-C ends what is inside, wherever it comes.
+
+    Python raises KeyboardInterrupt in whatever runs at that moment. Within a finaliser or a weak
+    reference's callback nobody hears it, and a watch would go on as if nothing had been said.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        raise KeyboardInterrupt
+
+    before = {one: signal.signal(one, interrupt) for one in (signal.SIGINT, signal.SIGALRM)}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, old in before.items():
+            signal.signal(number, old)
