@@ -27,13 +27,21 @@ class CuttingLoop(asyncio.SelectorEventLoop):
             self.run_until_complete(self._cut())
         super().close()
 
-    def _make_socket_transport(self, sock: socket.socket, *given: Any, **named: Any) -> Any:
-        _refuse_of_a_closed(named.get("server"), sock)
-        return super()._make_socket_transport(sock, *given, **named)  # type: ignore[misc]
-
-    def _make_ssl_transport(self, rawsock: socket.socket, *given: Any, **named: Any) -> Any:
-        _refuse_of_a_closed(named.get("server"), rawsock)
-        return super()._make_ssl_transport(rawsock, *given, **named)  # type: ignore[misc]
+    async def _accept_connection2(
+        self,
+        factory: Any,
+        connection: socket.socket,
+        extra: Any,
+        sslcontext: Any = None,
+        server: asyncio.Server | None = None,
+        *given: Any,
+    ) -> None:
+        if server is not None and not server.sockets:
+            connection.close()  # as if it had never been taken
+            return
+        await super()._accept_connection2(  # type: ignore[misc]
+            factory, connection, extra, sslcontext, server, *given
+        )
 
     async def _cut(self) -> None:
         # asyncio keeps them by file descriptor, weakly, and tells nobody but by this.
@@ -41,12 +49,6 @@ class CuttingLoop(asyncio.SelectorEventLoop):
             transport.abort()
         await asyncio.sleep(0)  # for what abort has put off to the next pass
         await asyncio.sleep(0)
-
-
-def _refuse_of_a_closed(server: asyncio.Server | None, connection: socket.socket) -> None:
-    if server is not None and not server.sockets:
-        connection.close()
-        raise ConnectionAbortedError("its server was closed")  # as if it had never been taken
 
 
 def run(play: Coroutine[Any, Any, Result]) -> Result:

@@ -77,12 +77,15 @@ def interruptible(run: Stoppable) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Both signals go there while inside; on the main thread, which alone may ask for that."""
+def handled_by(
+    handler: Callable[[int, FrameType | None], None],
+    numbers: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM),
+) -> Iterator[None]:
+    """These signals go there while inside; on the main thread, which alone may ask for that."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {one: signal.signal(one, handler) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {one: signal.signal(one, handler) for one in numbers}
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from lancemill.cli.cluster.api import Api
 from lancemill.cli.cluster.following import follow
 from lancemill.cli.cluster.outcome import Wanted, exit_status
 from lancemill.cli.cluster.views import view
+from lancemill.engine.signals import handled_by
 from lancemill.report.console import Mode
 
 INTERRUPTED = 130
@@ -58,10 +59,8 @@ def _insistent_interrupt() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
         raise KeyboardInterrupt
 
-    before = {one: signal.signal(one, interrupt) for one in (signal.SIGINT, signal.SIGALRM)}
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, old in before.items():
-            signal.signal(number, old)
+    with handled_by(interrupt, (signal.SIGINT, signal.SIGALRM)):
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
