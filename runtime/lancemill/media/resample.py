@@ -16,7 +16,7 @@ transparent does not bleed.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil, floor
+from math import ceil, floor, isclose
 from typing import Any, Literal
 
 import numpy as np
@@ -93,7 +93,7 @@ def _by_opencv(source: Pixels, box: Box, out: Pixels) -> None:
         x_weights, y_weights = _triangle(across), _triangle(down)
         source = _uint8(cv2.sepFilter2D(source, -1, x_weights, y_weights, borderType=edge))
     flat = out[:, :, 0] if channels == 1 else out
-    if (left, top) == (0, 0) and (across * width, down * height) == source.shape[1::-1]:
+    if (left, top) == (0, 0) and _has_size(source, across * width, down * height):
         # The whole picture: the same interpolation, by the quicker of OpenCV's two.
         made = cv2.resize(source, (width, height), dst=flat, interpolation=cv2.INTER_LINEAR)
         if made is not flat:
@@ -115,6 +115,12 @@ def _by_opencv(source: Pixels, box: Box, out: Pixels) -> None:
     )
     if made is not flat:
         flat[...] = made
+
+
+def _has_size(source: Pixels, width: float, height: float) -> bool:
+    """Whether `source` has that size, but for what dividing and multiplying rounds off."""
+    rows, columns = source.shape[:2]
+    return isclose(width, columns, rel_tol=1e-9) and isclose(height, rows, rel_tol=1e-9)
 
 
 def _near(source: Pixels, box: Box, width: int, height: int) -> tuple[Pixels, Box]:

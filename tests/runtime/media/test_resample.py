@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -60,6 +61,15 @@ def test_a_picture_longer_than_opencv_can_warp_is_stretched_all_the_same() -> No
     ramp = np.linspace(0, 255, 40_000).round().astype(np.uint8)
     made = scaled(np.tile(ramp[None, :, None], (2, 1, 3)), 16_384, 2)[0, :, 0]
     assert int(np.abs(made - np.linspace(0, 255, 16_384)).max()) <= 1
+
+
+@pytest.mark.parametrize("width", [449, 450, 453, 485, 640, 720])
+def test_a_whole_picture_goes_the_quicker_way_even_where_its_size_divides_badly(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "warpAffine", None)  # (450 / 224) * 224 is not 450
+    source = np.ascontiguousarray(photo()[:300, :width]).repeat(2, axis=1)[:, :width]
+    assert psnr(scaled(source, 224, 224), triangle(source, 224, 224)) >= 40
 
 
 def test_what_is_transparent_does_not_bleed_into_what_is_not() -> None:
