@@ -114,7 +114,7 @@ def call(function: Any) -> Any:
 if __name__ == "__main__":
     arguments = case.parser(__doc__)
     arguments.add_argument("--read", choices=["images", "paths"], default="images")
-    arguments.add_argument("--kernel", choices=["fast", "pillow"], default="pillow")
+    arguments.add_argument("--kernel", choices=["fast", "lancemill", "pillow"], default="pillow")
     arguments.add_argument("--rows", type=int, default=64, help="rows of a fragment")
     arguments.add_argument("--cold", action="store_true", help="no tiny dataset beforehand")
     arguments.add_argument("--blocks", type=int, default=0, help="blocks of the source; 0: Ray's")

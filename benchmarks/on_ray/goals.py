@@ -24,7 +24,7 @@ def _of_the_device(m: Medians) -> float:
 
 GOALS = (
     Goal("Daft on Ray", 3.0, times("daft", "daft-tuned", "daft-default")),
-    Goal("the same kernel inside Ray Data, start included", 1.3, _start_counted("ray-fast")),
+    Goal("the same kernel inside Ray Data, start included", 1.3, _start_counted("ray-data")),
     Goal("bare Ray tasks at 10,000 pictures, start included", 0.85, _start_counted("bare")),
     Goal("two groups, of one segment, where decode is slower", 85, _of_decode, "%"),
     Goal("two groups, of what decode alone can do", 90, _of_decode, "%"),
