@@ -205,7 +205,7 @@ def _loaded(image: Image, data: bytes, kind: str, side: int) -> Image:
         import simplejpeg
 
         image = Image.fromarray(simplejpeg.decode_jpeg(data, strict=False))
-    image = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):  # 16 bit: Pillow's own conversion cuts at 255
         image = image.convert("I").point(lambda value: value / 257).convert("L")
     return image
@@ -213,7 +213,8 @@ def _loaded(image: Image, data: bytes, kind: str, side: int) -> Image:
 
 def _small(image: Image, side: int, about: str) -> Picture:
     has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-    shown = image.convert("RGBA" if has_alpha else "RGB")
+    mode = "RGBA" if has_alpha else "RGB"
+    shown = image if image.mode == mode else image.convert(mode)
     shown.thumbnail((side, side))
     out = io.BytesIO()
     shown.save(out, "WEBP", quality=76, method=2, lossless=max(shown.size) <= 32)
