@@ -24,6 +24,7 @@ from benchmarks.suite import Case, Group
 TIMEOUT = 400.0
 WORK = CACHE / "work"
 BYTECODE = CACHE / "bytecode"
+PACKAGES = Path(sysconfig.get_path("purelib"))
 OURS = ("crds", "runtime", "benchmarks")
 
 
@@ -65,7 +66,7 @@ def prepare() -> None:
     (PYTHONDONTWRITEBYTECODE), each process would compile all that it imports."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
-    folders = [sysconfig.get_path("purelib"), *(str(ROOT / name) for name in OURS)]
+    folders = [str(folder) for folder in (PACKAGES, *(ROOT / name for name in OURS))]
     command = [sys.executable, "-m", "compileall", "-q", "-j", "0", *folders]
     subprocess.run(command, check=False, capture_output=True)  # some packages ship broken files
     WORK.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,7 @@ def run_case(group: Group, case: Case, count: int, number: int) -> Run:
     command += ["--input", str(source), "--out", str(out), *case.arguments]
     device = group.device and case.scored
     command += ["--device"] if device else []
-    _read_into_page_cache(source, Path(sysconfig.get_path("purelib")), BYTECODE)
+    _read_into_page_cache(source, PACKAGES, BYTECODE)
     with _served(source) if group.http else _from_disk() as extra:
         seen = watch.run([*command, *extra], log, TIMEOUT)
     told = json.loads(seen.output.strip().splitlines()[-1])

@@ -16,7 +16,7 @@ transparent does not bleed.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil, floor, isclose
+from math import ceil, floor
 from typing import Any, Literal
 
 import numpy as np
@@ -83,17 +83,18 @@ def _by_opencv(source: Pixels, box: Box, out: Pixels) -> None:
         rows, columns = source.shape[0] // y, source.shape[1] // x
         even = source[: rows * y, : columns * x]
         source = _uint8(cv2.resize(even, (columns, rows), interpolation=cv2.INTER_AREA))
-        left, across, top, down = left / x, across / x, top / y, down / y
+        left, top, right, bottom = left / x, top / y, right / x, bottom / y
+        across, down = across / x, down / y
     if max(*source.shape[:2], width, height) > LONGEST_SIDE:
-        whole = (left, top, left + across * width, top + down * height)
-        out[...] = _by_pillow(source.reshape(*source.shape[:2], channels), whole, width, height)
+        box = left, top, right, bottom
+        out[...] = _by_pillow(source.reshape(*source.shape[:2], channels), box, width, height)
         return
     if across > 1 or down > 1:
         edge = cv2.BORDER_REPLICATE | cv2.BORDER_ISOLATED
         x_weights, y_weights = _triangle(across), _triangle(down)
         source = _uint8(cv2.sepFilter2D(source, -1, x_weights, y_weights, borderType=edge))
     flat = out[:, :, 0] if channels == 1 else out
-    if (left, top) == (0, 0) and _has_size(source, across * width, down * height):
+    if (left, top, right, bottom) == (0, 0, *source.shape[1::-1]):
         # The whole picture: the same interpolation, by the quicker of OpenCV's two.
         made = cv2.resize(source, (width, height), dst=flat, interpolation=cv2.INTER_LINEAR)
         if made is not flat:
@@ -115,12 +116,6 @@ def _by_opencv(source: Pixels, box: Box, out: Pixels) -> None:
     )
     if made is not flat:
         flat[...] = made
-
-
-def _has_size(source: Pixels, width: float, height: float) -> bool:
-    """Whether `source` has that size, but for what dividing and multiplying rounds off."""
-    rows, columns = source.shape[:2]
-    return isclose(width, columns, rel_tol=1e-9) and isclose(height, rows, rel_tol=1e-9)
 
 
 def _near(source: Pixels, box: Box, width: int, height: int) -> tuple[Pixels, Box]:
