@@ -86,7 +86,8 @@ def _by_opencv(source: Pixels, box: Box, out: Pixels) -> None:
         left, top, right, bottom = left / x, top / y, right / x, bottom / y
         across, down = across / x, down / y
     if max(*source.shape[:2], width, height) > LONGEST_SIDE:
-        box = left, top, right, bottom
+        # Halved, an odd side has lost its last pixel.
+        box = left, top, min(right, source.shape[1]), min(bottom, source.shape[0])
         out[...] = _by_pillow(source.reshape(*source.shape[:2], channels), box, width, height)
         return
     if across > 1 or down > 1:

@@ -63,6 +63,17 @@ def test_a_picture_longer_than_opencv_can_warp_is_stretched_all_the_same() -> No
     assert int(np.abs(made - np.linspace(0, 255, 16_384)).max()) <= 1
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_longest_picture_may_have_an_odd_side_and_stay_long(turned: bool) -> None:
+    ramp = np.linspace(0, 255, 65_535).round().astype(np.uint8)
+    source = np.tile(ramp[None, :, None], (11, 1, 3))
+    if turned:
+        made = scaled(source.transpose(1, 0, 2).copy(), 5, 3000)[:, 0, 0]
+    else:
+        made = scaled(source, 3000, 5)[0, :, 0]
+    assert int(np.abs(made - np.linspace(0, 255, 3000)).max()) <= 1
+
+
 @pytest.mark.parametrize("width", [449, 450, 453, 485, 640, 720])
 def test_a_whole_picture_goes_the_quicker_way_even_where_its_size_divides_badly(
     width: int, monkeypatch: pytest.MonkeyPatch
