@@ -12,7 +12,10 @@ import io
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lancemill import figures
@@ -30,6 +33,8 @@ PAGE_BUDGET = 2_000_000
 """Bytes that a page's pictures may have before base64 adds a third."""
 MOST_PIXELS = 100_000_000
 """Larger pictures are not decoded for a thumbnail."""
+THREADS = 2
+"""Thumbnails made at a time: each may hold a picture of `MOST_PIXELS` while it is."""
 
 _MAGIC = re.compile(
     rb"(?P<JPEG>\xff\xd8\xff)|(?P<PNG>\x89PNG\r\n\x1a\n)|(?P<GIF>GIF8[79]a)"
@@ -73,15 +78,14 @@ def pictures_of_pairs(
 
 def thumbnail(value: object, side: int = SMALL) -> Picture | None:
     """A small copy of `value`: bytes of an image file, an IMAGE struct as a dict, or pixels."""
-    if value is None:
-        return None
-    try:
-        if isinstance(value, bytes | bytearray | memoryview):
-            return _of_file(bytes(value), side)
-        pixels = _pixels(value)
-        return None if pixels is None else _of_pixels(pixels, side)
-    except Exception:  # whatever a hostile file does to a decoder, the page goes on without it
-        return None
+    with _without_warnings():
+        return _thumbnail(value, side)
+
+
+def thumbnails(values: Iterable[object], side: int = SMALL) -> list[Picture | None]:
+    """The same for many values, some at a time."""
+    with _without_warnings(), ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(partial(_thumbnail, side=side), values))
 
 
 def file_kind(data: bytes) -> str | None:
@@ -120,23 +124,37 @@ def text_rows(table: pa.Table, columns: Sequence[str]) -> list[list[str]]:
     ]
 
 
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Of decoders, about metadata: of no use to whoever looks at a thumbnail.
+
+    Around all threads, not in each: until Python 3.14 who warns of what is the process's.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _thumbnail(value: object, side: int) -> Picture | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bytes | bytearray | memoryview):
+            return _of_file(bytes(value), side)
+        pixels = _pixels(value)
+        return None if pixels is None else _of_pixels(pixels, side)
+    except Exception:  # whatever a hostile file does to a decoder, the page goes on without it
+        return None
+
+
 def _pairs(
     rows: Sequence[tuple[str, object, object]], side: int, budget: int | None
 ) -> list[Pair] | None:
-    """The pairs; None as soon as they weigh more than `budget`."""
-    pairs = []
-    weight = 0
-    for key, before, after in rows:
-        pair = Pair(key, thumbnail(before, side), thumbnail(after, side))
-        weight += _weight(pair)
-        if budget is not None and weight > budget:
-            return None
-        pairs.append(pair)
-    return pairs
-
-
-def _weight(pair: Pair) -> int:
-    return sum(len(picture.data) for picture in (pair.before, pair.after) if picture)
+    """The pairs; None where they weigh more than `budget`."""
+    made = iter(thumbnails((value for _, *both in rows for value in both), side))
+    pairs = [Pair(key, next(made), next(made)) for key, _, _ in rows]
+    weight = sum(len(one.data) for pair in pairs for one in (pair.before, pair.after) if one)
+    return pairs if budget is None or weight <= budget else None
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -182,13 +200,11 @@ def _of_file(data: bytes, side: int) -> Picture | None:
         return None
     from PIL import Image
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about metadata, of no use to whoever looks at a thumbnail
-        with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
-            about = f"{kind} {_times(image.size)}, {figures.size(len(data))}"
-            if image.width * image.height > MOST_PIXELS:
-                return None
-            return _small(_loaded(image, data, kind, side), side, about)
+    with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
+        about = f"{kind} {_times(image.size)}, {figures.size(len(data))}"
+        if image.width * image.height > MOST_PIXELS:
+            return None
+        return _small(_loaded(image, data, kind, side), side, about)
 
 
 def _loaded(image: Image, data: bytes, kind: str, side: int) -> Image:

@@ -49,8 +49,7 @@ def make_sheet(table: pa.Table, title: str, about: str = "", *, first_row: int =
     others = [name for name in table.column_names if name not in pictured]
     side = contact.LARGE if table.num_rows * max(1, len(pictured)) <= 96 else contact.SMALL
     small = [
-        [contact.thumbnail(value, side) for value in contact.picture_rows(table.column(name))]
-        for name in pictured
+        contact.thumbnails(contact.picture_rows(table.column(name)), side) for name in pictured
     ]
     text = contact.text_rows(table, others) if others else [[] for _ in range(table.num_rows)]
     cards = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from lancemill.report.contact import (
     picture_rows,
     pictures_of_pairs,
     thumbnail,
+    thumbnails,
 )
 from lancemill.report.sheet import make_sheet, terminal_table, write_sheet
 from support.material import pictures
@@ -128,6 +130,13 @@ def test_of_a_jpeg_that_is_cut_off_the_rest_is_shown() -> None:
 )
 def test_what_cannot_be_shown_is_none_and_no_error(value: object) -> None:
     assert thumbnail(value) is None
+
+
+def test_many_thumbnails_are_those_of_one_after_the_other_in_their_order() -> None:
+    values = [*(path.read_bytes() for path in pictures()), None, b"no picture", DISTINCT]
+    before = list(warnings.filters)
+    assert thumbnails(values * 2) == [thumbnail(value) for value in values] * 2
+    assert warnings.filters == before
 
 
 def test_a_picture_of_too_many_pixels_is_not_decoded() -> None:
