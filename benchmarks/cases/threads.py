@@ -61,5 +61,5 @@ def prepare(given: Namespace) -> case.Job:
 
 if __name__ == "__main__":
     arguments = case.parser(__doc__)
-    arguments.add_argument("--kernel", choices=["fast", "pillow"], default="fast")
+    arguments.add_argument("--kernel", choices=["fast", "lancemill", "pillow"], default="fast")
     case.main(prepare, arguments)
