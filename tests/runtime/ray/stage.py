@@ -41,8 +41,11 @@ class Stage:
         self._begin()
 
     def _begin(self) -> None:
+        from ray._common.utils import get_default_ray_temp_dir
         from ray.cluster_utils import Cluster
 
+        # Where it notes its address, whatever folder its head is given; it makes only the latter.
+        Path(get_default_ray_temp_dir()).mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="lm-", dir="/tmp"))
         self.cluster = Cluster(
             initialize_head=True,
