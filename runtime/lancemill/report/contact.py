@@ -13,7 +13,6 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -78,13 +77,14 @@ def pictures_of_pairs(
 
 def thumbnail(value: object, side: int = SMALL) -> Picture | None:
     """A small copy of `value`: bytes of an image file, an IMAGE struct as a dict, or pixels."""
-    with _without_warnings():
+    with warnings.catch_warnings(action="ignore"):  # of decoders, about metadata: of no use here
         return _thumbnail(value, side)
 
 
 def thumbnails(values: Iterable[object], side: int = SMALL) -> list[Picture | None]:
     """The same for many values, some at a time."""
-    with _without_warnings(), ThreadPoolExecutor(THREADS) as pool:
+    # Around all threads, not in each: until Python 3.14 who hears of a warning is the process's.
+    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(partial(_thumbnail, side=side), values))
 
 
@@ -122,17 +122,6 @@ def text_rows(table: pa.Table, columns: Sequence[str]) -> list[list[str]]:
         [_short(value) for value in row]
         for row in zip(*(table.column(name).to_pylist() for name in columns), strict=True)
     ]
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Of decoders, about metadata: of no use to whoever looks at a thumbnail.
-
-    Around all threads, not in each: until Python 3.14 who warns of what is the process's.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _thumbnail(value: object, side: int) -> Picture | None:
