@@ -54,7 +54,7 @@ GROUPS = (
         (
             Case("limit", "limit", writes=False),
             Case("lancemill", "lancemill"),
-            Case("threads", "threads"),
+            Case("threads", "threads", ("--kernel", "lancemill")),
             Case("daft-tuned", "daft_native", DAFT_TUNED),
             Case("daft-default", "daft_native"),
             Case("ray-images", "ray_data"),
@@ -69,7 +69,7 @@ GROUPS = (
         1000,
         (
             Case("lancemill", "lancemill"),
-            Case("threads", "threads"),
+            Case("threads", "threads", ("--kernel", "lancemill")),
             Case("daft-tuned", "daft_native", DAFT_TUNED),
             Case("ray-images", "ray_data"),
         ),
