@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lancemill.engine.ledger import COMMITS, Ledger
 from lancemill.engine.spent import Spent
-from lancemill.errors import LancemillError
+from lancemill.errors import LancemillError, RunError
 from lancemill.report.summary import SummaryTable
 from lancemill.sinks.sink import Committed, RunRef, Sink
 
@@ -46,6 +46,14 @@ def finish(
     if begun["schema"] is None:
         return Committed(version=None, rows=0)
     results = ledger.finished()
+    lost = sorted(set(range(record["shards"])) - set(results))
+    if lost:
+        raise RunError(
+            f"run {record['run']} cannot be finished: of its {record['shards']} shards the records "
+            f"of {len(lost)} are gone from its ledger ({', '.join(map(str, lost[:4]))})",
+            remedy="restore the ledger, or start a new run",
+            final=True,
+        )
     outputs = [results[index].output for index in sorted(results)]
     schema, base = _from_text(begun["schema"]), record["base"]
     try:

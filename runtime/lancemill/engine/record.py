@@ -18,11 +18,26 @@ from lancemill.plan.segments import target_shard_bytes
 
 def record_of(request: Request, ledger: Ledger, started_at: str) -> dict[str, Any]:
     """The run's record: that of an earlier attempt if it means the same, else a new one."""
-    record = ledger.record()
+    record = ledger.record() or _record_of_shards(ledger)
     if record is None:
         # An attempt that was faster has listed the source, and may have done shards of it.
         record = ledger.write_record(_new(request, ledger, started_at))
     _check_meaning(request, record)
+    return record
+
+
+def _record_of_shards(ledger: Ledger) -> dict[str, Any] | None:
+    """None where no shard is done: those that are belong to the listing that a record tells of,
+    and to no other."""
+    if not ledger.shards_done():
+        return None
+    record = ledger.record()  # by an attempt that was faster
+    if record is None:
+        raise RunConflict(
+            f"the ledger of run {ledger.run} has shards, and its run.json is gone",
+            remedy="restore it, or start a new run",
+            final=True,
+        )
     return record
 
 
@@ -38,9 +53,15 @@ def _check_meaning(request: Request, record: dict[str, Any]) -> None:
 
 def _new(request: Request, ledger: Ledger, started_at: str) -> dict[str, Any]:
     options, prepared = request.options, request.prepared
-    previous = None if options.sample else _previous_snapshot(request)
+    last = _last_run(request)
+    previous = None if last is None else _snapshot_of(request, last)
     snapshot = prepared.source.take_snapshot(ledger.source_folder, previous)
     shard_bytes = options.shard_bytes or target_shard_bytes(snapshot.bytes)
+    base = prepared.sink.prepare(
+        prepared.plan.output, request.ref, read=snapshot.document.get("version")
+    )
+    if _is_incremental(request):
+        base["after"] = last
     return {
         "run": request.run,
         "pipeline": prepared.plan.pipeline,
@@ -52,19 +73,25 @@ def _new(request: Request, ledger: Ledger, started_at: str) -> dict[str, Any]:
         "snapshot": snapshot.document,
         "shardBytes": shard_bytes,
         "shards": sum(1 for _ in request.shards(snapshot, shard_bytes)),
-        "base": prepared.sink.prepare(prepared.plan.output, request.ref),
+        "base": base,
     }
 
 
-def _previous_snapshot(request: Request) -> dict[str, Any] | None:
-    """The source as the last committed run of this pipeline saw it, for `incremental`."""
+def _is_incremental(request: Request) -> bool:
     objects = request.prepared.pipeline.spec.source.objects
-    if objects is None or not objects.incremental:
+    return objects is not None and objects.incremental and not request.options.sample
+
+
+def _last_run(request: Request) -> str | None:
+    """The last committed run of this pipeline, for `incremental`."""
+    if not _is_incremental(request):
         return None
+    return request.prepared.sink.last_run(request.prepared.plan.pipeline)
+
+
+def _snapshot_of(request: Request, last: str) -> dict[str, Any]:
+    """The source as run `last` saw it."""
     sink = request.prepared.sink
-    last = sink.last_run(request.prepared.plan.pipeline)
-    if last is None:
-        return None
     ledger = request.ledger(last)
     record = ledger.record()
     if record is None:

@@ -106,15 +106,15 @@ class LanceSink:
             mistakes += fit(schema, there, self.target.name, columns=self.target.columns)
         return [below(mistake, "spec.sink.lance") for mistake in mistakes]
 
-    def prepare(self, schema: pa.Schema, run: RunRef) -> dict[str, Any]:
+    def prepare(self, schema: pa.Schema, run: RunRef, read: int | None = None) -> dict[str, Any]:
         """Create the dataset if it is missing; the version that the run starts from."""
         commit.repair(self.target.table)
+        commit.refuse_taken(self.target.table, run)
         dataset = create(self.target.table, self._new_schema(schema))
         return {
             "run": run.run,
-            "version": dataset.version,
+            **began_at(dataset),
             "fields": _field_ids(dataset),
-            "time": time.time(),
         }
 
     # -- rows
@@ -139,6 +139,7 @@ class LanceSink:
     # -- the commit
 
     def committed(self, run: RunRef, base: Mapping[str, Any]) -> Committed | None:
+        self._refuse_another(run, base)
         return commit.settle(self.target.table, run, base["version"], checkpoint=self.checkpoint)
 
     def commit(
@@ -149,9 +150,11 @@ class LanceSink:
         base: Mapping[str, Any],
     ) -> Committed:
         """Make the run's rows visible, once, however often it is called and wherever it dies."""
+        self._refuse_another(run, base)
 
         def propose(dataset: Any, past: History) -> Proposal | None:
             self._refuse_cleaned(run, outputs, base)
+            self._refuse_behind(run, base, dataset)
             return self._propose(run, outputs, schema, base, dataset, past)
 
         done = commit.commit_once(
@@ -184,7 +187,8 @@ class LanceSink:
         from lance import LanceOperation
 
         fragments = fragments_of(outputs)
-        if not fragments:
+        if not fragments and "after" not in base:
+            # An incremental run's version says what it has seen, also where all was set aside.
             return None
         self._refuse_replaced(run, past)
         self._refuse_other_fields(run, schema, base, dataset)
@@ -219,6 +223,32 @@ class LanceSink:
         for rows in self._staged:
             staged.forget(rows, self._folder(base))
         self._staged.clear()
+
+    def _refuse_another(self, run: RunRef, base: Mapping[str, Any]) -> None:
+        """Where the dataset was removed since the run began, its versions and files say nothing
+        about one of the same name that was made anew."""
+        dataset = self.target.table.find()
+        if dataset is not None and dataset.version >= base["version"]:
+            now = history.transaction_of(dataset, base["version"])
+            if now is None or now == base.get("transaction", now):
+                return
+        raise RunConflict(
+            f"{self.uri} is not there any more as run {run.run} found it: it was removed"
+            + ("" if dataset is None else ", and made anew"),
+            remedy="start a new run",
+            final=True,
+        )
+
+    def _refuse_behind(self, run: RunRef, base: Mapping[str, Any], dataset: Any) -> None:
+        """What an incremental run found new, another one of its pipeline may have found too."""
+        last = history.last_run(dataset, run.pipeline) if "after" in base else None
+        if last not in (None, base.get("after"), run.run):
+            raise RunConflict(
+                f"{self.uri}: run {last} of {run.pipeline} was committed since run {run.run} saw "
+                "which objects are new, and may have had the same ones",
+                remedy="start a new run: it takes what is new by then",
+                final=True,
+            )
 
     def _refuse_cleaned(
         self, run: RunRef, outputs: Sequence[ShardOutput], base: Mapping[str, Any]
@@ -307,6 +337,15 @@ class OverwriteSink(LanceSink):
                 remedy="start a new run, which will replace them knowingly",
                 final=True,
             )
+
+
+def began_at(dataset: Any) -> dict[str, Any]:
+    """What a run keeps of the version that it starts from."""
+    return {
+        "version": dataset.version,
+        "transaction": history.transaction_of(dataset, dataset.version),
+        "time": time.time(),
+    }
 
 
 def _field_ids(dataset: Any) -> dict[str, int]:

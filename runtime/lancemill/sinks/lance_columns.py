@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lancemill.errors import Mistake, RunConflict
-from lancemill.sinks.lance import LanceSink, below
+from lancemill.sinks.lance import LanceSink, began_at, below
 from lancemill.sinks.lance_writer import LanceWriter
 from lancemill.sinks.sink import Committed, RunRef, ShardOutput, ShardWriter
 from lancemill.sinks.staged import StagedRows, fragments_of
-from lancemill.tables import columns
-from lancemill.tables.columns import ROW, NewColumns
+from lancemill.tables import columns, commit, history
+from lancemill.tables.columns import ROW, Ids, NewColumns
 from lancemill.tables.commit import Proposal
 from lancemill.tables.create import create, table_schema
 from lancemill.tables.fit import fit, fits_new
@@ -67,16 +67,19 @@ class AddColumnsSink(LanceSink):
         values = pa.schema([schema.field(name) for name in made])
         return fit(values, there, self.target.name, columns=self.target.columns, partial=True)
 
-    def prepare(self, schema: pa.Schema, run: RunRef) -> dict[str, Any]:
+    def prepare(self, schema: pa.Schema, run: RunRef, read: int | None = None) -> dict[str, Any]:
+        commit.refuse_taken(self.target.table, run)
         dataset = self.target.table.open()
         made = [name for name in schema.names if name != ROWID]
         base = {
             "run": run.run,
-            "version": dataset.version,
+            **began_at(dataset),
             "columns": made,
             "refresh": set(made) <= set(dataset.schema.names),
-            "time": time.time(),
+            "read": dataset.version if read is None else read,
         }
+        # Before any row is made: values for rows that were moved or replaced would fit nowhere.
+        self._since(run, dataset, base)
         create(self._home(base), self._stored_schema(schema))
         return base
 
@@ -118,10 +121,9 @@ class AddColumnsSink(LanceSink):
     ) -> Proposal | None:
         if not fragments_of(outputs):
             return None
-        self._refuse_replaced(run, past)
-        self._refuse_moved(run, dataset, past)
+        past = self._since(run, dataset, base)
         made = self._made(run, outputs, schema, base)
-        return made.propose(dataset)
+        return made.propose(dataset, _changed(dataset, past, base["read"]))
 
     _values: NewColumns | None = None
 
@@ -158,12 +160,20 @@ class AddColumnsSink(LanceSink):
         fields = [there.field(f.name) if f.name in there.names else f for f in new]
         return pa.schema([pa.field(ROW, pa.uint64()), *(f.with_nullable(True) for f in fields)])
 
+    def _since(self, run: RunRef, dataset: Any, base: Mapping[str, Any]) -> History:
+        """What happened since the version that the rows were read from; RunConflict where they
+        cannot be found any more."""
+        past = history.since(dataset, base["read"])
+        self._refuse_replaced(run, past)
+        self._refuse_moved(run, dataset, past)
+        return past
+
     def _refuse_moved(self, run: RunRef, dataset: Any, past: History) -> None:
         moved = [entry.version for entry in past.entries if entry.operation == "Rewrite"]
         if moved and not dataset.has_stable_row_ids:
             raise RunConflict(
-                f"{self.uri} was compacted (version {moved[0]}) while run {run.run} was going on, "
-                "and has no stable row ids to find its rows by",
+                f"{self.uri} was compacted (version {moved[0]}) after the version that run "
+                f"{run.run} reads, and has no stable row ids to find its rows by",
                 remedy="start a new run, and compact before or after it",
                 final=True,
             )
@@ -178,6 +188,21 @@ class AddColumnsSink(LanceSink):
         home = self._home(base)
         with suppress(OSError, ValueError):
             LanceDataset.drop(home.uri, home.storage_options, ignore_not_found=True)
+
+
+def _changed(dataset: Any, past: History, read: int) -> Ids:
+    """Ids of rows that others replaced since version `read`: values made of what they were before
+    are not theirs. Without stable ids a row that is replaced has another id, and is not found.
+
+    Where somebody replaced rows, all that changed since then count, and where the history is
+    gone; to refresh columns alone replaces none.
+    """
+    replaced = any(getattr(e.transaction.operation, "new_fragments", None) for e in past.entries)
+    if not dataset.has_stable_row_ids or (past.complete and not replaced):
+        return np.empty(0, np.uint64)
+    where = f"_row_last_updated_at_version > {read}"
+    found = dataset.to_table(columns=[], filter=where, with_row_id=True).column("_rowid")
+    return np.asarray(found.to_numpy(), np.uint64)
 
 
 def _with_metadata(one: pa.Field, metadata: Mapping[str, str]) -> pa.Field:

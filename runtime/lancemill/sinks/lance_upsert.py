@@ -63,7 +63,7 @@ class UpsertSink(LanceSink):
     ) -> Proposal | None:
         fragments = fragments_of(outputs)
         if not fragments:
-            return None
+            return LanceSink._propose(self, run, outputs, schema, base, dataset, past)
         self._refuse_replaced(run, past)
         self._refuse_other_fields(run, schema, base, dataset)
         if self._merge is None:
@@ -128,5 +128,8 @@ class _WithKeys:
 
 
 def _put_refused(ledger: Location, name: str, rows: list[dict[str, str]]) -> None:
+    path = f"{REFUSED}{name}.json"
     if rows:
-        ledger.put(f"{REFUSED}{name}.json", json.dumps(rows).encode())
+        ledger.put(path, json.dumps(rows).encode())
+    else:
+        ledger.delete(path)  # of an attempt that read the source before it was changed

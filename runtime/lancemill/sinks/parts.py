@@ -81,7 +81,7 @@ class PartsSink:
         """Nothing: any rows can be written."""
         return []
 
-    def prepare(self, schema: pa.Schema, run: RunRef) -> dict[str, Any]:
+    def prepare(self, schema: pa.Schema, run: RunRef, read: int | None = None) -> dict[str, Any]:
         return {"run": run.run}
 
     # -- rows

@@ -110,8 +110,13 @@ class Sink(Protocol):
         """What keeps output of this schema from being written here, with manifest paths."""
         ...
 
-    def prepare(self, schema: pa.Schema, run: RunRef) -> dict[str, Any]:
-        """Create what is missing, race-free; the base (a version to commit on), as JSON."""
+    def prepare(self, schema: pa.Schema, run: RunRef, read: int | None = None) -> dict[str, Any]:
+        """Create what is missing, race-free; the base (a version to commit on), as JSON.
+
+        `read` is the version of its dataset that a Lance source has listed.
+
+        An incremental run adds `after` to it: the run of its pipeline that it goes on from.
+        """
         ...
 
     def writer(self, schema: pa.Schema, base: Mapping[str, Any]) -> ShardWriter: ...

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lancemill.errors import PlanError, StorageError
+from lancemill.errors import PlanError, RunConflict, StorageError
 from lancemill.sources import globs
 from lancemill.sources.changes import in_key_order, new_or_changed, without_undone
 from lancemill.sources.listing import SCHEMA, Found, Lister, batches
@@ -91,6 +91,7 @@ class ObjectSource:
         return batch.filter(globs.mask(batch.column("key"), self.include, self.exclude))
 
     def _changes(self, listing: Path, previous: dict[str, Any], scratch: Path) -> Path:
+        self._refuse_other_place(previous)
         before = self._kept(previous["seen"], scratch / "before.parquet")
         if (done := previous.get("done")) is not None:
             rows = self._kept(previous["file"], scratch / "rows-before.parquet")
@@ -98,6 +99,16 @@ class ObjectSource:
             before = _rewritten(known, scratch / "done.parquet")
         changed = new_or_changed(listing, before, SCHEMA, scratch)
         return _rewritten(changed, scratch / "changed.parquet")
+
+    def _refuse_other_place(self, previous: dict[str, Any]) -> None:
+        """Keys are relative to the prefix: below another one they name other objects."""
+        if previous["kind"] != "objects" or previous["uri"].rstrip("/") != self.uri.rstrip("/"):
+            raise RunConflict(
+                f"the last run of this pipeline read {previous['uri']}, this one reads {self.uri}: "
+                "what is new here is not known",
+                remedy=f"set {PATH}.incremental to false once, to take all of it",
+                final=True,
+            )
 
     def _kept(self, uri: str, copy: Path) -> Path:
         """A file of the last run's snapshot: itself where it is local, else its copy."""

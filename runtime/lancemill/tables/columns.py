@@ -63,13 +63,15 @@ class NewColumns:
     """With `refresh`: only values that are null."""
     _ids: Ids | None = None
     _positions: Positions | None = None
+    _changed: Ids | None = None
     _written: dict[Any, Any] = field(default_factory=dict)
     """Data files of earlier attempts, by what they were written for."""
     _schema: Any = None
 
-    def propose(self, dataset: Any) -> Proposal | None:
-        """The transaction that gives the columns to `dataset`."""
+    def propose(self, dataset: Any, changed: Ids) -> Proposal | None:
+        """The transaction that gives the columns to `dataset`, but not to the rows `changed`."""
         self._read_ids()
+        self._changed = changed
         with ThreadPoolExecutor(THREADS, "lancemill-columns") as pool:
             make = self._refreshed if self.refresh else self._widened
             made = list(pool.map(lambda one: make(dataset, one), dataset.get_fragments()))
@@ -161,10 +163,12 @@ class NewColumns:
     def _positions_of(self, ids: Ids) -> Positions:
         """Where the staged rows of `ids` are; -1 for those that there are none of."""
         assert self._ids is not None and self._positions is not None
+        assert self._changed is not None
         if len(self._ids) == 0:
             return np.full(len(ids), -1, np.int64)
         at = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-        return np.where(self._ids[at] == ids, self._positions[at], -1)
+        known = (self._ids[at] == ids) & ~np.isin(ids, self._changed)
+        return np.where(known, self._positions[at], -1)
 
     def _pieces(self, positions: Positions) -> Iterator[Positions]:
         rows = max(1, min(8192, BATCH_BYTES // max(1, self.bytes_per_row)))

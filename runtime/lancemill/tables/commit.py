@@ -30,6 +30,8 @@ from lancemill.tables.table import Table
 ATTEMPTS = 24
 MIRROR_ATTEMPTS = 8
 BROKEN_ATTEMPTS = 3
+RECENT = 64
+"""Versions that are looked through for what earlier runs have left."""
 
 Checkpoint = Callable[[str], None]
 """Told where a commit is: `proposed`, `committed`, `settled`. A test may end the process there."""
@@ -124,7 +126,7 @@ def settle(
     if dataset is None:
         return None
     known = next((r for r in history.mirrored(dataset, run.pipeline) if r.run == run.run), None)
-    mine = [entry for entry in history.since(dataset, base).entries if entry.by_run(run.run)]
+    mine = [entry for entry in history.since(dataset, base).entries if entry.by(run)]
     if known is None and not mine:
         return None
     record = known or _record(run, mine[0])
@@ -140,8 +142,8 @@ def settle(
     return Committed(version=record.version, rows=record.rows)
 
 
-def repair(table: Table, recent: int = 64) -> None:
-    """Settle what drivers that died in a race left in the last `recent` versions.
+def repair(table: Table) -> None:
+    """Settle what drivers that died in a race left in the last versions.
 
     A driver can be overtaken, commit all the same, and die before it looks again; then the rows
     that it doubled stay until somebody calls this: each run does, before it begins.
@@ -149,14 +151,27 @@ def repair(table: Table, recent: int = 64) -> None:
     dataset = table.find()
     if dataset is None:
         return
-    start = max(0, dataset.version - recent)
-    entries = [e for e in history.since(dataset, start).entries if history.RUN in e.properties]
-    runs = [entry.properties[history.RUN] for entry in entries]
-    for entry in entries:
-        if runs.count(entry.properties[history.RUN]) > 1:
-            first = next(e for e in entries if e.by_run(entry.properties[history.RUN]))
-            if entry is not first:
+    start = max(0, dataset.version - RECENT)
+    first: set[tuple[str | None, ...]] = set()
+    for entry in history.since(dataset, start).entries:
+        if history.RUN in entry.properties:
+            if entry.maker in first:
                 withdraw.take_back(table, entry)
+            first.add(entry.maker)
+
+
+def refuse_taken(table: Table, run: RunRef) -> None:
+    """RunConflict when another run of this id has written to the dataset: what stands there would
+    be taken for this one's. A run's ledger tells it too, but may have been removed."""
+    dataset = table.find()
+    version = None if dataset is None else history.other_maker(dataset, run, RECENT)
+    if version is not None:
+        raise RunConflict(
+            f"{table.uri}: version {version} was made by another run of the id {run.run}, whose "
+            "ledger is gone",
+            remedy="give this run another id",
+            final=True,
+        )
 
 
 def _proposed(
@@ -178,9 +193,7 @@ def _commit(table: Table, proposal: Proposal, run: RunRef) -> None:
     from lance import LanceDataset, Transaction
 
     properties = {
-        history.RUN: run.run,
-        history.PIPELINE: run.pipeline,
-        history.MEANING: run.meaning,
+        **history.made_by(run),
         history.ROWS: str(proposal.rows),
         history.READ: str(proposal.read_version),
         **(proposal.properties or {}),

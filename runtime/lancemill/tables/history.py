@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lancemill.sinks.sink import RunRef
+
 RUN = "lancemill.run"
 PIPELINE = "lancemill.pipeline"
 MEANING = "lancemill.meaning"
@@ -30,6 +32,11 @@ PAGE = 256
 """Transactions read at once: an addColumns commit lists every fragment, so they can be large."""
 
 
+def made_by(run: RunRef) -> dict[str, str]:
+    """What a version that `run` makes says of it."""
+    return {RUN: run.run, PIPELINE: run.pipeline, MEANING: run.meaning}
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """The transaction that made a version."""
@@ -46,8 +53,14 @@ class Entry:
     def properties(self) -> dict[str, str]:
         return dict(self.transaction.transaction_properties or {})
 
-    def by_run(self, run: str) -> bool:
-        return self.properties.get(RUN) == run
+    @property
+    def maker(self) -> tuple[str | None, ...]:
+        """The run that made it, its pipeline and what that meant; a run's id alone may be another
+        run's, where a ledger was removed."""
+        return tuple(self.properties.get(name) for name in (RUN, PIPELINE, MEANING))
+
+    def by(self, run: RunRef) -> bool:
+        return made_by(run).items() <= self.properties.items()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,18 @@ class RunRecord:
     version: int
     rows: int
     meaning: str = ""
+
+
+def transaction_of(dataset: Any, version: int) -> str | None:
+    """The id of the transaction that made `version`, unlike that of any other dataset's; None
+    when the version has been cleaned up."""
+    if dataset.version != version:
+        try:
+            dataset = dataset.checkout_version(version)
+        except (OSError, ValueError):
+            return None
+    found = dataset.get_transactions(1)
+    return str(found[0].uuid) if found and found[0] is not None else None
 
 
 def since(dataset: Any, base: int) -> History:
@@ -101,6 +126,21 @@ def mirrored(dataset: Any, pipeline: str) -> list[RunRecord]:
     return [RunRecord(**one) for one in json.loads(text)] if text else []
 
 
+def other_maker(dataset: Any, run: RunRef, recent: int) -> int | None:
+    """The version that another run of the same id has made: of those that the configuration
+    remembers, and of the last `recent` ones."""
+    for key in dataset.config():
+        if key.startswith(MIRROR):
+            pipeline = key.removeprefix(MIRROR)
+            for record in mirrored(dataset, pipeline):
+                same = pipeline == run.pipeline and record.meaning in ("", run.meaning)
+                if record.run == run.run and not same:
+                    return record.version
+    entries = since(dataset, max(0, dataset.version - recent)).entries
+    others = (e for e in entries if e.properties.get(RUN) == run.run and not e.by(run))
+    return next((entry.version for entry in others), None)
+
+
 def mirror_text(records: list[RunRecord]) -> str:
     """The configuration's value for `records`."""
     newest = sorted(records, key=lambda record: -record.version)[:MIRRORED_RUNS]
@@ -117,6 +157,10 @@ def last_run(dataset: Any, pipeline: str) -> str | None:
     after = known[0].version if known else 0
     newest: dict[str, int] = {}
     for entry in since(dataset, after).entries:
+        if entry.operation == "Restore":
+            # What came behind the version that stands again is undone.
+            again = entry.transaction.operation.version
+            newest = {run: version for run, version in newest.items() if version <= again}
         if entry.properties.get(PIPELINE) == pipeline:
             # A run's first version counts: later ones are a lost race's, and are taken back.
             newest.setdefault(entry.properties[RUN], entry.version)

@@ -258,6 +258,11 @@ def _is_plain_count(node: dict[str, Any]) -> bool:
     return is_count and not node.get("distinct")
 
 
+def quoted(column: str) -> str:
+    """A column's name as SQL has it."""
+    return '"' + column.replace('"', '""') + '"'
+
+
 def connection() -> Any:
     """DuckDB in memory that reaches neither files nor network, and sees no other's tables.
 

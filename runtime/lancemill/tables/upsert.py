@@ -97,7 +97,7 @@ class Upsert:
         addresses: Ids = np.zeros(0, np.uint64)
         if dataset.count_rows() == 0:
             return _Known(ids, addresses)
-        quoted = ['"' + name.replace('"', '""') + '"' for name in self.key]
+        quoted = [query.quoted(name) for name in self.key]
         same = " and ".join(f"staged.{name} = there.{name}" for name in quoted)
         sql = (
             "select position, min(_rowid) as id, list(_rowaddr) as addresses "

@@ -2,17 +2,20 @@
 
 By fragment id, never by data file: when two drivers commit one run, both versions refer to the
 same files, and the winner's must stay. Rows whose fragment has been compacted away meanwhile are
-found by their stable row ids.
+found by their stable row ids; rows that an upsert doubled, by their key.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
+import pyarrow as pa
+
 from lancemill.errors import RunConflict
-from lancemill.tables import history
+from lancemill.tables import history, query
 from lancemill.tables.backoff import pause
 from lancemill.tables.history import Entry
 from lancemill.tables.table import Table
@@ -43,20 +46,21 @@ def take_back_overtaken(table: Table, entry: Entry) -> None:
     """
     key = json.loads(entry.properties[history.KEY])
     read_version = int(entry.properties[history.READ])
-    if entry.version - read_version <= 1:
+    between = history.since(table.open(entry.version - 1), read_version)
+    if between.complete and not any(other.operation in ADDED for other in between.entries):
         return
     then = table.open(entry.version)
-    between = history.since(table.open(entry.version - 1), read_version).entries
-    mine = {f.fragment_id for f in _added_fragments(then, entry)}
-    others = [
-        fragment
-        for other in between
-        for fragment in _added_fragments(then, other)
-        if fragment.fragment_id not in mine
-    ]
-    if others:
-        ours = [fragment for fragment in then.get_fragments() if fragment.fragment_id in mine]
-        _remove_rows(table, _same_key(then, key, ours, others))
+    pairs = _doubled(then, key, {f.fragment_id for f in _added_fragments(then, entry)})
+    if pairs and not then.has_stable_row_ids and _rewritten(table, then):
+        _refuse_doubled(table, then, key, pairs)
+        return
+    for attempt in range(ATTEMPTS):
+        dataset = table.open()
+        ids = pairs if dataset.version == then.version else _still_doubled(dataset, key, pairs)
+        if not ids or _delete(dataset, ids):
+            return
+        pause(attempt)
+    raise _too_busy(table)
 
 
 def _added_fragments(dataset: Any, entry: Entry) -> list[Any]:
@@ -115,28 +119,27 @@ def _delete_fragments(table: Table, ids: list[int]) -> None:
 
 
 def _remove_rows(table: Table, row_ids: Iterable[int]) -> None:
+    ids = sorted(row_ids)
+    if ids and not table.open().has_stable_row_ids:
+        raise _indistinct(table)
+    for attempt in range(ATTEMPTS):
+        if _delete(table.open(), ids):
+            return
+        pause(attempt)
+    raise _too_busy(table)
+
+
+def _delete(dataset: Any, row_ids: Iterable[int]) -> bool:
+    """Delete these rows as `dataset` has them; False where others have changed it meanwhile."""
     from lance.commit import CommitConflictError
 
-    ranges = list(_ranges(sorted(row_ids)))
-    if ranges and not table.open().has_stable_row_ids:
-        raise RunConflict(
-            f"{table.uri}: rows were committed twice and then compacted, and without stable row "
-            "ids they cannot be told apart",
-            remedy="remove the doubled rows by their key",
-        )
-    for start in range(0, len(ranges), 256):
-        some = ranges[start : start + 256]
-        where = " or ".join(f"(_rowid >= {low} and _rowid <= {high})" for low, high in some)
-        for attempt in range(ATTEMPTS):
-            dataset = table.open()
-            try:
-                if dataset.count_rows(filter=where):
-                    dataset.delete(where)
-                break
-            except CommitConflictError:
-                pause(attempt)
-        else:
-            raise _too_busy(table)
+    for where in _by_id(row_ids):
+        try:
+            if dataset.count_rows(filter=where):
+                dataset.delete(where, conflict_retries=0)
+        except CommitConflictError:
+            return False
+    return True
 
 
 def _row_ids(dataset: Any, fragments: list[Any]) -> Iterator[int]:
@@ -144,13 +147,51 @@ def _row_ids(dataset: Any, fragments: list[Any]) -> Iterator[int]:
         yield from batch.column("_rowid").to_pylist()
 
 
-def _same_key(dataset: Any, key: list[str], ours: list[Any], others: list[Any]) -> list[int]:
-    """Row ids of rows in `others` whose key is one of those in `ours`."""
-    mine = dataset.scanner(columns=key, fragments=ours).to_table()
-    theirs = dataset.scanner(columns=key, with_row_id=True, fragments=others).to_table()
-    joined = theirs.join(mine.group_by(key).aggregate([]), keys=key, join_type="left semi")
-    found: list[int] = joined.column("_rowid").to_pylist()
-    return found
+def _doubled(dataset: Any, key: Sequence[str], mine: Collection[int]) -> dict[int, int]:
+    """Rows that share their key with one in the fragments `mine`: its row id by theirs."""
+    fragments = dataset.get_fragments()
+    ours = [fragment for fragment in fragments if fragment.fragment_id in mine]
+    others = [fragment for fragment in fragments if fragment.fragment_id not in mine]
+    if not ours or not others:
+        return {}
+    names = ", ".join(query.quoted(name) for name in key)
+    with closing(query.connection()) as database:
+        for name, some in (("ours", ours), ("others", others)):
+            scanner = dataset.scanner(columns=list(key), with_row_id=True, fragments=some)
+            database.register(name, scanner.to_reader())
+        sql = f"select others._rowid, ours._rowid from others join ours using ({names})"
+        return dict(database.sql(sql).fetchall())
+
+
+def _still_doubled(dataset: Any, key: Sequence[str], pairs: Mapping[int, int]) -> list[int]:
+    """Of the rows in `pairs` those that `dataset` still has together with their twin: a later
+    merge may have put one row in the place of both, under either's id."""
+    keys: dict[int, tuple[Any, ...]] = {}
+    for where in _by_id({*pairs, *pairs.values()}):
+        found = dataset.to_table(columns=list(key), filter=where, with_row_id=True).to_pylist()
+        keys.update((row["_rowid"], tuple(row[name] for name in key)) for row in found)
+    return [goes for goes, stays in pairs.items() if goes in keys and keys[goes] == keys.get(stays)]
+
+
+def _refuse_doubled(table: Table, then: Any, key: Sequence[str], pairs: Mapping[int, int]) -> None:
+    """RunConflict if a key of `pairs` is still there twice: by their ids, which a compaction has
+    changed, rows cannot be told apart."""
+    names = ", ".join(query.quoted(name) for name in key)
+    keys = [then.to_table(columns=list(key), filter=where) for where in _by_id(pairs)]
+    with closing(query.connection()) as database:
+        database.register("asked", pa.concat_tables(keys))
+        database.register("there", table.open().scanner(columns=list(key)).to_reader())
+        sql = f"select 1 from there semi join asked using ({names}) group by {names}"
+        if database.sql(f"{sql} having count(*) > 1").fetchone() is not None:
+            raise _indistinct(table)
+
+
+def _by_id(row_ids: Iterable[int]) -> Iterator[str]:
+    """Lance's filters for the rows of these ids, some hundred ranges each."""
+    ranges = list(_ranges(sorted(row_ids)))
+    for start in range(0, len(ranges), 256):
+        some = ranges[start : start + 256]
+        yield " or ".join(f"(_rowid >= {low} and _rowid <= {high})" for low, high in some)
 
 
 def _ranges(values: list[int]) -> Iterator[tuple[int, int]]:
@@ -165,6 +206,14 @@ def _ranges(values: list[int]) -> Iterator[tuple[int, int]]:
         start = previous = value
     if start is not None and previous is not None:
         yield start, previous
+
+
+def _indistinct(table: Table) -> RunConflict:
+    return RunConflict(
+        f"{table.uri}: rows were committed twice and then compacted, and without stable row "
+        "ids they cannot be told apart",
+        remedy="remove the doubled rows by their key",
+    )
 
 
 def _too_busy(table: Table) -> RunConflict:

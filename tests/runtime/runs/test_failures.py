@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,57 @@ def test_with_the_condition_mended_the_run_commits_without_doing_shards_again(
     assert place.keys() == keys
     assert done_files(place, "v1") == shards
     assert data_files(place) == files
+
+
+def test_a_commit_that_lacks_a_shard_is_refused(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lancemill.tables import commit
+
+    place.pictures(6)
+    place.arguments = small_shards(place.folder / "pictures", 3)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(commit, "_commit", die)
+        place.run("--run-id", "v1")
+    done = sorted((place.folder / "out.lance.runs" / "v1" / "done").iterdir())
+    done[1].unlink()
+    line = one_line(place.run("--resume", "v1"), 1)
+    assert f"of its {len(done)} shards the records of 1 are gone from its ledger (1)" in line
+    assert place.keys() == []
+
+
+def test_shards_whose_record_is_gone_are_not_taken_for_those_of_another_listing(
+    place: Place,
+) -> None:
+    place.pictures(6)
+    place.arguments = small_shards(place.folder / "pictures", 3)
+    assert place.run("--run-id", "v1", validate=at_least(7)).status == 1
+    (place.folder / "out.lance.runs" / "v1" / "run.json").unlink()
+    (place.folder / "pictures" / "a-new-one.jpg").write_bytes(picture(50))
+    line = one_line(place.run("--run-id", "v1"), 1)
+    assert "has shards, and its run.json is gone" in line
+    assert place.keys() == []
+
+
+def test_a_finished_run_changes_nothing_when_the_dataset_has_forgotten_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lancemill.tables import history
+
+    monkeypatch.setattr(history, "MIRRORED_RUNS", 1)
+    keys = place.pictures(2)
+    assert place.run("--run-id", "first").status == 0
+    assert place.run("--run-id", "second").status == 0
+    place.dataset().cleanup_old_versions(timedelta(0))
+    before = place.dataset().version
+    again = place.run("--run-id", "first")
+    assert again.status == 0, again.all
+    assert place.dataset().version == before
+    assert place.keys() == [*keys, *keys]
 
 
 def test_a_failed_condition_leaves_no_version_behind(place: Place) -> None:

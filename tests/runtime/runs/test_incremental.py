@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +79,44 @@ def test_objects_of_a_failed_run_are_new_to_the_next(place: Place) -> None:
     assert place.keys() == keys
 
 
+def test_a_run_that_is_resumed_behind_another_one_does_not_append_its_objects_again(
+    place: Place,
+) -> None:
+    keys = place.pictures(3)
+    never = [{"name": "never", "query": "select 1 from output limit 1", "expect": {"equals": 2}}]
+    assert place.run("--run-id", "r1", source=NEW_ONLY, validate=never).status == 1
+    new = place.pictures(1, start=3)
+    assert place.run("--run-id", "r2", source=NEW_ONLY).status == 0
+    told = place.run("--resume", "r1", source=NEW_ONLY)
+    assert told.status == 1
+    assert "run r2 of cats was committed since run r1 saw" in told.all
+    assert "nothing to do" in place.run(source=NEW_ONLY).first
+    assert place.keys() == [*keys, *new]
+
+
+def test_objects_of_a_run_that_was_undone_are_new_again(place: Place) -> None:
+    keys = place.pictures(2)
+    place.run(source=NEW_ONLY)
+    before = place.dataset().version
+    new = place.pictures(1, start=2)
+    place.run(source=NEW_ONLY)
+    place.dataset().checkout_version(before).restore()
+    assert place.keys() == keys
+    place.run(source=NEW_ONLY)
+    assert place.keys() == [*keys, *new]
+
+
+def test_objects_of_another_folder_are_not_taken_for_those_of_the_last_one(place: Place) -> None:
+    keys = place.pictures(2)
+    place.run(source=NEW_ONLY)
+    shutil.copytree(place.folder / "pictures", place.folder / "day2")
+    told = place.run(source={"objects": {"uri": "day2", "incremental": True}})
+    assert told.status == 1
+    assert "the last run of this pipeline read" in told.all and "incremental to false" in told.all
+    assert place.run(source={"objects": {"uri": "day2"}}).status == 0
+    assert place.keys() == [*keys, *keys]
+
+
 def test_a_run_that_died_behind_its_commit_has_read_its_objects(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +169,18 @@ def test_a_set_aside_object_is_not_tried_again_until_it_changes(place: Place) ->
     broken.write_bytes(whole)
     assert place.run(source=NEW_ONLY, errors=lenient).status == 0
     assert place.keys() == [keys[0], keys[2], keys[1]]
+
+
+@pytest.mark.parametrize("sink", [lance(), lance(mode="upsert", key=["key"])])
+def test_new_objects_that_are_all_set_aside_are_not_tried_again(place: Place, sink: Any) -> None:
+    keys = place.pictures(3)
+    place.run(source=NEW_ONLY, sink=sink)
+    (place.folder / "pictures" / "z.jpg").write_bytes(b"no picture")
+    lenient = {"maxRate": 1.0}
+    assert place.run(source=NEW_ONLY, sink=sink, errors=lenient).status == 0
+    assert "nothing to do" in place.run(source=NEW_ONLY, sink=sink, errors=lenient).first
+    assert place.keys() == keys
+    place.dataset().validate()
 
 
 def test_an_object_with_an_older_time_and_another_size_is_changed(place: Place) -> None:

@@ -10,7 +10,8 @@ import lance
 import pyarrow as pa
 import pytest
 
-from support.pour import Pour, pour
+from lancemill.errors import RunConflict
+from support.pour import Pour, pour, run_ref
 
 TENSOR = pa.fixed_shape_tensor(pa.float32(), [2, 2])
 
@@ -124,6 +125,54 @@ def test_what_others_do_meanwhile_is_respected(open_lance: Any, cats: Path) -> N
         20: None,
         21: None,
     }
+
+
+@pytest.mark.parametrize("refresh", [False, True])
+def test_a_row_that_is_replaced_meanwhile_does_not_get_the_value_of_what_it_was(
+    open_lance: Any, cats: Path, refresh: bool
+) -> None:
+    if refresh:
+        lance.dataset(cats).add_columns(pa.schema([pa.field("label", pa.string())]))
+    run = add(open_lance, made(cats, "label"))
+    again = pa.table({"key": ["k3", "k30"], "n": [300, 30]})
+    pour(open_lance("upsert", key=["key"]), [again], run="u").commit()
+    lance.dataset(cats).update({"n": "50"}, where="n = 5")
+    lance.dataset(cats).optimize.compact_files()
+    run.commit()
+    found = values(cats, "label")
+    assert {n for n, label in found.items() if label is None} == {300, 30, 50}
+    assert all(label == f"l{n}" for n, label in found.items() if label is not None)
+
+
+@pytest.mark.parametrize("stable", [True, False])
+def test_rows_that_moved_since_the_version_that_was_read_are_not_missed_silently(
+    tmp_path: Path, open_lance: Any, stable: bool
+) -> None:
+    uri = tmp_path / "cats.lance"
+    for start in (0, 5):
+        lance.write_dataset(
+            rows(start, start + 5), str(uri), mode="append", enable_stable_row_ids=stable
+        )
+    new = made(uri, "label")
+    read = lance.dataset(uri).version
+    lance.dataset(uri).optimize.compact_files()
+    sink = open_lance("addColumns", columns=["label"])
+    if not stable:
+        with pytest.raises(RunConflict, match="was compacted"):
+            sink.prepare(new.schema, run_ref("c"), read=read)
+        return
+    run = Pour(sink, new.schema, run_ref("c"), sink.prepare(new.schema, run_ref("c"), read=read))
+    run.write([new]).commit()
+    assert values(uri, "label") == {n: f"l{n}" for n in range(10)}
+
+
+def test_a_pinned_version_of_rows_that_were_overwritten_is_refused(
+    open_lance: Any, cats: Path
+) -> None:
+    new, read = made(cats, "label"), lance.dataset(cats).version
+    lance.write_dataset(rows(0, 3), str(cats), mode="overwrite")
+    with pytest.raises(RunConflict, match="was replaced"):
+        open_lance("addColumns", columns=["label"]).prepare(new.schema, run_ref("c"), read=read)
 
 
 def test_rows_appended_during_the_commit_make_it_try_again(open_lance: Any, cats: Path) -> None:

@@ -6,6 +6,7 @@ import datetime
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -156,7 +157,7 @@ def committed_behind_its_back(run: Pour) -> int:
     operation = run.sink._propose(  # type: ignore[attr-defined]
         run.ref, run.outputs, run.schema, run.base, lance.dataset(uri), history.History((), True)
     ).operation
-    said = {"lancemill.run": run.ref.run, "lancemill.pipeline": "cats", "lancemill.rows": "8"}
+    said = {**history.made_by(run.ref), "lancemill.rows": "8"}
     made = LanceDataset.commit(uri, Transaction(version, operation, transaction_properties=said))
     return int(made.version)
 
@@ -275,6 +276,38 @@ def test_the_mirror_keeps_a_bounded_number_of_runs(tmp_path: Path) -> None:
         commit._mirror(table, "cats", record)
     known = history.mirrored(table.open(), "cats")
     assert [record.run for record in known] == [f"r{n}" for n in range(18, 2, -1)]
+
+
+def test_two_pipelines_that_share_a_run_id_take_nothing_from_each_other(tmp_path: Path) -> None:
+    pour(sink_at(tmp_path), [rows(0, 2)], run="day1", pipeline="cats").commit()
+    with pytest.raises(RunConflict, match="another run of the id day1"):
+        pour(sink_at(tmp_path), [rows(2, 4)], run="day1", pipeline="dogs")
+    # As an older version of ours let it pass.
+    table = Table(str(tmp_path / "cats.lance"))
+    dogs = pour(sink_at(tmp_path), [rows(2, 4)], run="day2", pipeline="dogs")
+    made = dogs.sink._propose(  # type: ignore[attr-defined]
+        dogs.ref, dogs.outputs, dogs.schema, dogs.base, table.open(), history.History((), True)
+    )
+    commit._commit(table, made, run_ref("day1", "dogs"))
+    pour(sink_at(tmp_path), [rows(4, 5)], run="day3").commit()
+    assert what_is_there(tmp_path) == rows(0, 5).to_pylist()
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["removed", "made anew"])
+def test_a_run_does_not_go_on_in_a_dataset_that_was_made_anew(tmp_path: Path, anew: bool) -> None:
+    done = pour(sink_at(tmp_path), [rows(0, 4)], run="r1")
+    done.commit()
+    under_way = pour(sink_at(tmp_path), [rows(4, 6)], run="r2")
+    shutil.rmtree(tmp_path / "cats.lance")
+    if anew:
+        for number in range(3):
+            pour(sink_at(tmp_path), [rows(number, number + 1)], run=f"n{number}").commit()
+    for run in (done, under_way):
+        for ask in (run.commit, run.committed):
+            with pytest.raises(RunConflict, match="it was removed"):
+                ask()
+    if anew:
+        assert what_is_there(tmp_path) == rows(0, 3).to_pylist()
 
 
 def test_rows_deleted_by_others_stay_deleted(tmp_path: Path) -> None:

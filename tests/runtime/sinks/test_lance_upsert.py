@@ -211,6 +211,52 @@ def test_a_key_that_another_writer_adds_during_the_merge_is_there_once(
     }
 
 
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_key_that_another_merge_adds_meanwhile_is_there_once(
+    open_lance: Any, tmp_path: Path, compacted: bool
+) -> None:
+    pour(open_lance("upsert", key=["key"]), [rows([0])], run="a").commit()
+    sink = open_lance("upsert", key=["key"])
+    run = pour(sink, [rows([1], 1)], run="b")
+    uri = str(tmp_path / "cats.lance")
+
+    def another(point: str) -> None:
+        if point == "proposed" and lance.dataset(uri).count_rows() == 1:
+            pour(open_lance("upsert", key=["key"]), [rows([1], 100)], run="c").commit()
+            if compacted:
+                lance.dataset(uri).optimize.compact_files()
+
+    sink.checkpoint = another
+    run.commit()
+    assert lance.dataset(uri).count_rows() == 2
+    assert {key: row["n"] for key, row in there(tmp_path).items()} == {"k0": 0, "k1": 1}
+
+
+def test_what_replaced_a_doubled_key_later_stays_when_its_merge_is_resumed(
+    open_lance: Any, tmp_path: Path
+) -> None:
+    pour(open_lance("upsert", key=["key"]), [rows([0])], run="a").commit()
+    sink = open_lance("upsert", key=["key"])
+    run = pour(sink, [rows([1], 1)], run="b")
+    uri = str(tmp_path / "cats.lance")
+
+    def another(point: str) -> None:
+        if point == "proposed" and lance.dataset(uri).count_rows() == 1:
+            pour(open_lance("upsert", key=["key"]), [rows([1], 100)], run="c").commit()
+        if point == "committed":
+            raise KeyboardInterrupt
+
+    sink.checkpoint = another
+    with pytest.raises(KeyboardInterrupt):
+        run.commit()
+    assert lance.dataset(uri).count_rows() == 3
+    pour(open_lance("upsert", key=["key"]), [rows([1], 7)], run="d").commit()
+    sink.checkpoint = lambda _: None
+    assert run.commit().already
+    assert lance.dataset(uri).count_rows() == 2
+    assert {key: row["n"] for key, row in there(tmp_path).items()} == {"k0": 0, "k1": 7}
+
+
 def test_the_key_is_lances_own_primary_key(open_lance: Any, tmp_path: Path) -> None:
     pour(open_lance("upsert", key=["key"]), [rows([0])])
     field = lance.dataset(tmp_path / "cats.lance").schema.field("key")
@@ -227,7 +273,7 @@ def test_a_merge_doubled_by_a_lost_race_is_taken_back(open_lance: Any, tmp_path:
     nothing = history.History((), True)
     for _ in range(2):
         made = sink._propose(run.ref, run.outputs, run.schema, run.base, old, nothing)
-        said = {**made.properties, "lancemill.run": "b", "lancemill.read": str(old.version)}
+        said = {**made.properties, **history.made_by(run.ref), "lancemill.read": str(old.version)}
         LanceDataset.commit(
             uri, Transaction(old.version, made.operation, transaction_properties=said)
         )
