@@ -354,6 +354,26 @@ def _tiffs() -> Iterator[Case]:
     yield Case("tiff of floats", floats, reason="UnsupportedFormat")
     ints = saved(light.astype(np.int32) * 1000, "TIFF")
     yield Case("tiff 32 bit", ints, reason="UnsupportedFormat")
+    yield from _planar_tiffs(colours)
+
+
+def _planar_tiffs(colours: Pixels) -> Iterator[Case]:
+    layers = [np.ascontiguousarray(layer) for layer in np.moveaxis(colours, 2, 0)]
+    tags = {258: [8, 8, 8], 262: [2], 277: [3], 284: [2]}
+    eights = [layer.tobytes() for layer in layers]
+    yield Case("tiff in planes", tiff(colours.shape, tags, eights), colours)
+    for order in "<>":
+        planes = [(layer.astype(order + "u2") * 257).tobytes() for layer in layers]
+        data = tiff(colours.shape, tags | {258: [16, 16, 16]}, planes, order)
+        yield Case(f"tiff 16 bit in planes {order}", data, reason="UnsupportedFormat")
+    one = {258: [8], 262: [0], 284: [2]}
+    white = tiff(colours.shape, one, eights[:1])
+    yield Case("tiff in one plane, white is zero", white, reason="UnsupportedFormat")
+    rows = np.packbits(layers[0] > 127, axis=1).tobytes()
+    bits = tiff(colours.shape, {258: [1], 262: [1], 284: [2]}, [rows])
+    yield Case("tiff bilevel in one plane", bits, _bilevel(layers[0]))
+    backwards = tiff(colours.shape, tags | {266: [2]}, eights)
+    yield Case("tiff in planes of turned bytes", backwards, reason="UnsupportedFormat")
 
 
 def _bilevel(light: Pixels) -> Pixels:
@@ -362,29 +382,32 @@ def _bilevel(light: Pixels) -> Pixels:
 
 def grey_tiff(samples: npt.NDArray[Any], order: str, photometric: int, format_: int) -> bytes:
     """An uncompressed grey TIFF in the byte order that `samples` have."""
-    height, width = samples.shape
-    bits = samples.dtype.itemsize * 8
-    start = 8 + 2 + 12 * 10 + 4
-    tags = [
-        (256, 4, width),
-        (257, 4, height),
-        (258, 3, bits),
-        (259, 3, 1),
-        (262, 3, photometric),
-        (273, 4, start),
-        (277, 3, 1),
-        (278, 4, height),
-        (279, 4, samples.nbytes),
-        (339, 3, format_),
-    ]
-    entries = b"".join(
-        struct.pack(order + "HHI", tag, kind, 1)
-        + (struct.pack(order + "HH", value, 0) if kind == 3 else struct.pack(order + "I", value))
-        for tag, kind, value in tags
-    )
+    tags = {258: [samples.dtype.itemsize * 8], 262: [photometric], 339: [format_]}
+    return tiff(samples.shape, tags, [samples.tobytes()], order)
+
+
+def tiff(
+    shape: tuple[int, ...], tags: dict[int, list[int]], planes: list[bytes], order: str = "<"
+) -> bytes:
+    """An uncompressed TIFF of height and width `shape`, with short `tags`, one strip a plane."""
+    height, width = shape[:2]
+    lengths = [len(plane) for plane in planes]
+    longs = {256: [width], 257: [height], 273: lengths, 278: [height], 279: lengths}
+    every = sorted((longs | tags | {259: [1]}).items())
+    at = 8 + 2 + 12 * len(every) + 4
+    start = at + sum(4 * len(values) for _, values in every)
+    longs[273] = [start + sum(lengths[:place]) for place in range(len(lengths))]
+    entries = beyond = b""
+    for tag, values in every:
+        kind, code = (4, "I") if tag in longs else (3, "H")
+        held = struct.pack(f"{order}{len(values)}{code}", *longs.get(tag, values)).ljust(4, b"\0")
+        entries += struct.pack(order + "HHI", tag, kind, len(values))
+        entries += held if len(held) == 4 else struct.pack(order + "I", at + len(beyond))
+        beyond += held if len(held) > 4 else b""
     mark = b"II*\0" if order == "<" else b"MM\0*"
-    directory = struct.pack(order + "H", len(tags)) + entries + struct.pack(order + "I", 0)
-    return mark + struct.pack(order + "I", 8) + directory + samples.tobytes()
+    directory = struct.pack(order + "H", len(every)) + entries + struct.pack(order + "I", 0)
+    head = mark + struct.pack(order + "I", 8) + directory + beyond
+    return head.ljust(start, b"\0") + b"".join(planes)
 
 
 def _bmps() -> Iterator[Case]:

@@ -17,7 +17,10 @@ from lancemill.media.orientation import Turn, read_turn
 
 
 def check(data: memoryview, kind: Format) -> Turn:
-    """The orientation of a picture that is not JPEG; PictureError (Truncated, Corrupt)."""
+    """The orientation of a picture that is not JPEG; PictureError (Truncated, Corrupt).
+
+    UnsupportedFormat too, for a variant that Pillow would read wrongly without an error.
+    """
     try:
         return _CHECKS[kind](data)
     except (struct.error, IndexError):
@@ -95,7 +98,25 @@ def _check_tiff(data: memoryview) -> Turn:
         pieces = zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False)
         if any(offset + length > len(data) for offset, length in pieces):
             raise PictureError("Truncated", "the file ends before the picture does")
+    _check_planes(tags)
     return read_turn(data)
+
+
+def _check_planes(tags: dict[int, tuple[int, ...]]) -> None:
+    """Pillow's own reader takes every plane for plain bytes, whatever its samples are.
+
+    Deeper samples, turned bytes and white at 0 come out as noise or inverted, without an error.
+    What is compressed goes through libtiff, which knows planes.
+    """
+    bits, packing, meaning, fill, planes = (
+        tags.get(tag, (default,))
+        for tag, default in ((258, 1), (259, 1), (262, 0), (266, 1), (284, 1))
+    )
+    plain = set(bits) == {8} or (bits, meaning) == ((1,), (1,))
+    if planes == (2,) and packing == (1,) and not (plain and meaning != (0,) and fill != (2,)):
+        raise PictureError(
+            "UnsupportedFormat", "uncompressed samples in planes that are not 8 plain bits each"
+        )
 
 
 def _tiff_tags(data: memoryview) -> dict[int, tuple[int, ...]]:
