@@ -350,11 +350,21 @@ def _tiffs() -> Iterator[Case]:
     yield Case("tiff grey 16 bit big-endian", grey_tiff(fine.astype(">u2"), ">", 1, 1), right)
     inverse = grey_tiff((65535 - fine).astype("<u2"), "<", 0, 1)
     yield Case("tiff grey 16 bit, white is zero", inverse, right)
+    twelve = fine[:200, :302] >> 4
+    packed = tiff(twelve.shape, {258: [12], 262: [1]}, [_twelve_bits(twelve)])
+    yield Case("tiff grey 12 bit", packed, as_rgb(np.round(twelve * (255 / 4095))))
     floats = saved((light / 255).astype(np.float32), "TIFF")
     yield Case("tiff of floats", floats, reason="UnsupportedFormat")
     ints = saved(light.astype(np.int32) * 1000, "TIFF")
     yield Case("tiff 32 bit", ints, reason="UnsupportedFormat")
     yield from _planar_tiffs(colours)
+
+
+def _twelve_bits(samples: npt.NDArray[Any]) -> bytes:
+    """Pairs of samples in three bytes."""
+    first, second = samples.reshape(-1, 2).T
+    parts = [first >> 4, (first & 15) << 4 | second >> 8, second & 255]
+    return np.stack(parts, axis=1).astype(np.uint8).tobytes()
 
 
 def _planar_tiffs(colours: Pixels) -> Iterator[Case]:

@@ -3,10 +3,10 @@
 The plugins are called by name, so that no other format and no external program can come in, and so
 that the pixel cap is ours: `Image.open` warns through a filter that all threads share.
 
-Sixteen bits are scaled to eight (Pillow's own conversion clips them to white). Transparency is laid
-over white where the mode has no alpha, as web pages show it and img2dataset stores it: the colours
-under transparent pixels are whatever an editor left there. 32-bit and floating-point samples have
-no defined white and are refused. Colour profiles are not applied.
+Samples of 12 and 16 bits are scaled to eight (Pillow's own conversion clips them to white).
+Transparency is laid over white where the mode has no alpha, as web pages show it and img2dataset
+stores it: the colours under transparent pixels are whatever an editor left there. 32-bit and
+floating-point samples have no defined white and are refused. Colour profiles are not applied.
 """
 
 from __future__ import annotations
@@ -88,13 +88,19 @@ def _in_mode(image: Any, mode: Mode) -> Pixels:
 
 
 def _eight_bits(image: Any) -> Any:
-    """Greys of 0..65535 as 0..255, rounded; a transparent grey becomes an alpha channel."""
+    """Deep greys as 0..255, rounded; a transparent grey becomes an alpha channel.
+
+    Pillow has one mode for all of them, but does not scale: white is what the file's bits can hold.
+    """
     from PIL import Image
 
     wide = np.asarray(image).astype(np.uint32)
-    if image.format == "TIFF" and image.tag_v2.get(262) == 0:
-        wide = 65535 - wide
-    grey = ((wide * 255 + 32767) // 65535).astype(np.uint8)
+    white = 65535
+    if image.format == "TIFF":
+        white = 2 ** int(image.tag_v2[258][0]) - 1
+        if image.tag_v2.get(262) == 0:
+            wide = white - wide
+    grey = ((wide * 255 + white // 2) // white).astype(np.uint8)
     if "transparency" not in image.info:
         return Image.fromarray(grey)
     alpha = np.where(wide == image.info["transparency"], 0, 255).astype(np.uint8)
