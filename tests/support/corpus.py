@@ -270,6 +270,16 @@ def _transparent_pngs(colours: Pixels, light: Pixels) -> Iterator[Case]:
     masked = as_rgb(np.where(light == key, 255, light))
     note = [(b"tRNS", struct.pack(">H", key))]
     yield Case("png grey with a transparent value", png(light, GREY, 8, extra=note), masked)
+    for depth in (2, 4):
+        most = 2**depth - 1
+        values = (light.astype(int) * most + 127) // 255
+        note = [(b"tRNS", struct.pack(">H", most // 2))]
+        masked_few = as_rgb(np.where(values == most // 2, 255, values * 255 // most))
+        name = f"png grey {depth} bit with a transparent value"
+        yield Case(name, png(values, GREY, depth, extra=note), masked_few)
+    note = [(b"tRNS", struct.pack(">HHH", 258, 258, 258))]
+    wide = png(colours.astype(np.uint16) * 257, RGB, 16, extra=note)
+    yield Case("png RGB 16 bit with a transparent colour", wide, reason="UnsupportedFormat")
     deep_grey = light.astype(np.uint16) * 257
     note = [(b"tRNS", struct.pack(">H", key * 257))]
     name = "png grey 16 bit with a transparent value"

@@ -52,7 +52,10 @@ def opened(data: memoryview, kind: Format) -> Any:
 def pixels_of(image: Any, mode: Mode) -> Pixels:
     """The decoded pixels of the first frame or page: uint8[h, w, channels of `mode`]."""
     try:
+        packing = image.tile[0].args if image.tile else None  # load() empties it
         image.load()
+        if image.format == "PNG" and "transparency" in image.info:
+            _scale_transparency(image, packing)
         return _in_mode(image, mode)
     except (PictureError, MemoryError):
         raise
@@ -69,6 +72,20 @@ def _told(error: Exception) -> PictureError:
     if any(words in text.lower() for words in _NOT_SUPPORTED):
         return PictureError("UnsupportedFormat", text)
     return PictureError("Corrupt", text)
+
+
+def _scale_transparency(image: Any, packing: str | None) -> None:
+    """Makes the transparent sample of a PNG comparable with its pixels.
+
+    Pillow leaves the sample as the file has it, but scales greys of 2 and 4 bits and colours of 16.
+    """
+    if packing in ("L;2", "L;4"):
+        most = 2 ** int(packing[-1]) - 1
+        image.info["transparency"] = (image.info["transparency"] & most) * 255 // most
+    if packing == "RGB;16B":
+        raise PictureError(
+            "UnsupportedFormat", "a transparent colour of 16 bits, of which Pillow keeps 8"
+        )
 
 
 def _in_mode(image: Any, mode: Mode) -> Pixels:
