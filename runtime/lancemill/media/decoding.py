@@ -132,6 +132,10 @@ def _drawn(
     canvas: Pixels,
     out: Pixels | None,
 ) -> Pixels:
+    if resizing.quality == "exact":
+        # Pillow rounds between its two passes: to be its result bit for bit, the order must be that
+        # of the upright picture. The fast way turns the few pixels that are left.
+        pixels, turn = upright(pixels, turn), 1
     width, height = layout.canvas
     if out is None:
         out = np.empty((height, width, pixels.shape[2]), np.uint8)

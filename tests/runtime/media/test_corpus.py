@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lancemill.media.decoding import Resizing, Wanted, decode, decode_to
+from lancemill.media.decoding import Resizing, Wanted, decode, decode_to, resize
 from lancemill.media.faults import PictureError
 from lancemill.media.geometry import Frame
 from lancemill.media.types import Pixels
@@ -89,6 +89,18 @@ def test_a_turned_jpeg_is_laid_out_as_its_upright_view(turn: int, fit: str) -> N
     got = decode_to(memoryview(turned), Wanted(), resizing, canvas)
     wanted = decode_to(memoryview(upright), Wanted(), resizing, canvas)
     assert psnr(got, wanted) >= 40
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("fit", ["contain", "cover", "fill"])
+def test_exact_resizing_of_a_turned_picture_is_that_of_its_upright_pixels_bit_for_bit(
+    turn: int, fit: str
+) -> None:
+    (case,) = (case for case in READABLE if case.name == f"png turned {turn}")
+    resizing = Resizing(Frame(97, 61, fit), quality="exact")  # type: ignore[arg-type]
+    canvas = resizing.canvas(3)
+    got = decode_to(memoryview(case.data), Wanted(), resizing, canvas)
+    assert np.array_equal(got, resize(pixels(case), resizing, canvas))
 
 
 def test_orientation_can_be_ignored() -> None:
