@@ -363,6 +363,8 @@ def _tiffs() -> Iterator[Case]:
     twelve = fine[:200, :302] >> 4
     packed = tiff(twelve.shape, {258: [12], 262: [1]}, [_twelve_bits(twelve)])
     yield Case("tiff grey 12 bit", packed, as_rgb(np.round(twelve * (255 / 4095))))
+    turned = tiff(light.shape, {258: [8], 262: [0], 266: [2]}, [light.tobytes()])
+    yield Case("tiff of turned bytes, white is zero", turned, reason="UnsupportedFormat")
     floats = saved((light / 255).astype(np.float32), "TIFF")
     yield Case("tiff of floats", floats, reason="UnsupportedFormat")
     ints = saved(light.astype(np.int32) * 1000, "TIFF")
@@ -382,6 +384,9 @@ def _planar_tiffs(colours: Pixels) -> Iterator[Case]:
     tags = {258: [8, 8, 8], 262: [2], 277: [3], 284: [2]}
     eights = [layer.tobytes() for layer in layers]
     yield Case("tiff in planes", tiff(colours.shape, tags, eights), colours)
+    alpha = {258: [8] * 4, 277: [4], 338: [1]}
+    associated = tiff(colours.shape, tags | alpha, [*eights, eights[0]])
+    yield Case("tiff in planes, premultiplied", associated, reason="UnsupportedFormat")
     for order in "<>":
         planes = [(layer.astype(order + "u2") * 257).tobytes() for layer in layers]
         data = tiff(colours.shape, tags | {258: [16, 16, 16]}, planes, order)

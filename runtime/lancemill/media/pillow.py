@@ -32,7 +32,13 @@ _PLUGINS: dict[Format, tuple[str, str]] = {
     "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
     "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
 }
-_NOT_SUPPORTED = ("unsupported", "not supported", "unknown pixel mode", "not available")
+_NOT_SUPPORTED = (
+    "unsupported",
+    "not supported",
+    "unknown pixel mode",
+    "unknown raw mode",
+    "not available",
+)
 """What Pillow says of variants that it does not read, with exceptions of any type."""
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _WITHOUT_WHITE = {"F": "floating-point", "I": "32-bit or signed"}
