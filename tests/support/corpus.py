@@ -443,6 +443,35 @@ def _bmps() -> Iterator[Case]:
     few = few_colours(colours)
     yield Case("bmp palette", saved(few, "BMP"), np.asarray(few.convert("RGB")))
     yield Case("bmp bilevel", saved(Image.fromarray(light > 127), "BMP"), _bilevel(light))
+    yield from _run_length_bmps()
+
+
+def _run_length_bmps() -> Iterator[Case]:
+    """Rows from the bottom up: a run and an end of row, an empty row, a list, a jump, an end."""
+    palette = photo()[100, :16]
+    for bits, codes in (
+        (8, "03070000 0000 0003010203000000 02090002020104050001"),
+        (4, "03770000 0000 000312300000 02990002020104550001"),
+    ):
+        data = _run_length_bmp(bits, palette, bytes.fromhex(codes))
+        right = np.zeros((7, 9), np.uint8)
+        right[6, :3] = 7
+        right[4, :3] = 1, 2, 3
+        right[3, :2] = 9
+        right[2, 4:8] = 5
+        yield Case(f"bmp of {bits} bit run lengths with gaps", data, palette[right])
+        cut = _run_length_bmp(bits, palette, bytes.fromhex(codes)[:-3])
+        yield Case(f"bmp of {bits} bit run lengths without their end", cut, reason="Truncated")
+
+
+def _run_length_bmp(bits: int, palette: Pixels, codes: bytes) -> bytes:
+    """9x7 pixels; the length in the header is that of the file, however few the codes."""
+    colours = b"".join(bytes([*colour[::-1], 0]) for colour in palette)
+    start = 14 + 40 + len(colours)
+    sizes = (len(codes), 2835, 2835, len(palette), 0)
+    head = struct.pack("<IiiHHIIiiII", 40, 9, 7, 1, bits, 3 - bits // 4, *sizes)
+    file = struct.pack("<2sIHHI", b"BM", start + len(codes), 0, 0, start)
+    return file + head + colours + codes
 
 
 # --- broken -------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lancemill.media.bmp import unpacked
 from lancemill.media.faults import PictureError
 from lancemill.media.formats import Format
 from lancemill.media.types import Pixels
@@ -42,6 +43,8 @@ _NOT_SUPPORTED = (
 """What Pillow says of variants that it does not read, with exceptions of any type."""
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _WITHOUT_WHITE = {"F": "floating-point", "I": "32-bit or signed"}
+_INDICES = {"1": "1;8", "L": "L", "P": "P"}
+"""How Pillow calls one byte a pixel, by the mode that is to come of it."""
 
 
 def opened(data: memoryview, kind: Format) -> Any:
@@ -59,6 +62,8 @@ def pixels_of(image: Any, mode: Mode) -> Pixels:
     """The decoded pixels of the first frame or page: uint8[h, w, channels of `mode`]."""
     try:
         packing = image.tile[0].args if image.tile else None  # load() empties it
+        if image.tile and image.tile[0].codec_name == "bmp_rle":
+            _unpack_runs(image)
         image.load()
         if image.format == "PNG" and "transparency" in image.info:
             _scale_transparency(image, packing)
@@ -78,6 +83,19 @@ def _told(error: Exception) -> PictureError:
     if any(words in text.lower() for words in _NOT_SUPPORTED):
         return PictureError("UnsupportedFormat", text)
     return PictureError("Corrupt", text)
+
+
+def _unpack_runs(image: Any) -> None:
+    """Puts plain samples in place of a BMP's run lengths; palette and direction stay Pillow's."""
+    if image.mode not in _INDICES:
+        raise PictureError("UnsupportedFormat", "run lengths of what is not a palette's numbers")
+    (tile,) = image.tile
+    _, halves, direction = tile.args
+    codes = image.fp.getvalue()[tile.offset :]
+    width, height = image.size
+    image.fp = io.BytesIO(unpacked(codes, width, height, halves))
+    plain = tile._replace(codec_name="raw", offset=0, args=(_INDICES[image.mode], 0, direction))
+    image.tile = [plain]
 
 
 def _scale_transparency(image: Any, packing: str | None) -> None:
