@@ -323,6 +323,14 @@ def _gifs() -> Iterator[Case]:
     numbers = np.asarray(still)
     masked = np.where((numbers == numbers[0, 0])[..., None], 255, right).astype(np.uint8)
     yield Case("gif transparent", saved(still, "GIF", transparency=int(numbers[0, 0])), masked)
+    part = saved(still, "GIF")
+    frame = part.index(struct.pack("<4H", 0, 0, 300, 200), 13)
+    place = struct.pack("<2H", 30, 20)
+    screen = part[:6] + struct.pack("<2H", 360, 250) + part[10:11] + b"\x05"
+    placed = screen + part[12:frame] + place + part[frame + 4 :]
+    around = np.full((250, 360, 3), np.array(still.getpalette()[15:18], np.uint8))
+    around[20:220, 30:330] = right
+    yield Case("gif smaller than its screen", placed, around)
 
 
 def _animated_gif() -> bytes:

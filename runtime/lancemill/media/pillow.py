@@ -61,12 +61,14 @@ def opened(data: memoryview, kind: Format) -> Any:
 def pixels_of(image: Any, mode: Mode) -> Pixels:
     """The decoded pixels of the first frame or page: uint8[h, w, channels of `mode`]."""
     try:
-        packing = image.tile[0].args if image.tile else None  # load() empties it
-        if image.tile and image.tile[0].codec_name == "bmp_rle":
+        tile = image.tile[0] if image.tile else None  # load() empties the list
+        if tile and tile.codec_name == "bmp_rle":
             _unpack_runs(image)
         image.load()
-        if image.format == "PNG" and "transparency" in image.info:
-            _scale_transparency(image, packing)
+        if tile and image.format == "PNG" and "transparency" in image.info:
+            _scale_transparency(image, tile.args)
+        if tile and image.format == "GIF":
+            image = _on_background(image, tile.extents)
         return _in_mode(image, mode)
     except (PictureError, MemoryError):
         raise
@@ -98,7 +100,7 @@ def _unpack_runs(image: Any) -> None:
     image.tile = [plain]
 
 
-def _scale_transparency(image: Any, packing: str | None) -> None:
+def _scale_transparency(image: Any, packing: str) -> None:
     """Makes the transparent sample of a PNG comparable with its pixels.
 
     Pillow leaves the sample as the file has it, but scales greys of 2 and 4 bits and colours of 16.
@@ -110,6 +112,24 @@ def _scale_transparency(image: Any, packing: str | None) -> None:
         raise PictureError(
             "UnsupportedFormat", "a transparent colour of 16 bits, of which Pillow keeps 8"
         )
+
+
+def _on_background(image: Any, frame: tuple[int, int, int, int]) -> Any:
+    """A GIF whose opaque first frame is not all of its screen, on the colour that the file names.
+
+    Pillow fills what the frame leaves with entry 0 of the frame's palette. A file without a palette
+    for all frames names no colour.
+    """
+    from PIL import Image
+
+    number = image.info.get("background")
+    if number is None or "transparency" in image.info or frame == (0, 0, *image.size):
+        return image
+    listed = image.global_palette  # none where it counts greys up from 0
+    colour = tuple(listed.palette[3 * number : 3 * number + 3]) if listed else (number,) * 3
+    whole = Image.new("RGB", image.size, colour or 0)
+    whole.paste(image.convert("RGB").crop(frame), frame)
+    return whole
 
 
 def _in_mode(image: Any, mode: Mode) -> Pixels:
