@@ -193,7 +193,9 @@ class LanceSink:
         self._refuse_replaced(run, past)
         self._refuse_other_fields(run, schema, base, dataset)
         rows = sum(output.rows for output in outputs)
-        return Proposal(LanceOperation.Append(fragments), rows, dataset.version)
+        # Lance lets any two appends in: who comes behind another run sees it by this.
+        after = {history.AFTER: base["after"] or ""} if "after" in base else None
+        return Proposal(LanceOperation.Append(fragments), rows, dataset.version, properties=after)
 
     def _home(self, base: Mapping[str, Any]) -> Table:
         """The dataset that shards are written to."""
@@ -240,15 +242,9 @@ class LanceSink:
         )
 
     def _refuse_behind(self, run: RunRef, base: Mapping[str, Any], dataset: Any) -> None:
-        """What an incremental run found new, another one of its pipeline may have found too."""
         last = history.last_run(dataset, run.pipeline) if "after" in base else None
         if last not in (None, base.get("after"), run.run):
-            raise RunConflict(
-                f"{self.uri}: run {last} of {run.pipeline} was committed since run {run.run} saw "
-                "which objects are new, and may have had the same ones",
-                remedy="start a new run: it takes what is new by then",
-                final=True,
-            )
+            raise commit.behind(self.target.table, run, last)
 
     def _refuse_cleaned(
         self, run: RunRef, outputs: Sequence[ShardOutput], base: Mapping[str, Any]

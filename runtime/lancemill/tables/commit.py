@@ -129,6 +129,9 @@ def settle(
     mine = [entry for entry in history.since(dataset, base).entries if entry.by(run)]
     if known is None and not mine:
         return None
+    if known is None and (other := history.overtaken_by(dataset, mine[0])) is not None:
+        withdraw.take_back(table, mine[0])
+        raise behind(table, run, other)
     record = known or _record(run, mine[0])
     for entry in mine:
         # Also of a run that is mirrored: a driver that was overtaken may have committed since.
@@ -155,9 +158,31 @@ def repair(table: Table) -> None:
     first: set[tuple[str | None, ...]] = set()
     for entry in history.since(dataset, start).entries:
         if history.RUN in entry.properties:
-            if entry.maker in first:
+            if entry.maker in first or _is_late(dataset, entry):
                 withdraw.take_back(table, entry)
             first.add(entry.maker)
+
+
+def _is_late(dataset: Any, entry: Entry) -> bool:
+    """Whether an incremental run's commit came behind another one of its pipeline, and its driver
+    died before it saw that. A run that is mirrored has looked."""
+    properties = entry.properties
+    if history.AFTER not in properties:
+        return False
+    settled = {record.run for record in history.mirrored(dataset, properties[history.PIPELINE])}
+    if properties[history.RUN] in settled:
+        return False
+    return history.overtaken_by(dataset, entry) is not None
+
+
+def behind(table: Table, run: RunRef, other: str) -> RunConflict:
+    """What an incremental run found new, another one of its pipeline may have found too."""
+    return RunConflict(
+        f"{table.uri}: run {other} of {run.pipeline} was committed since run {run.run} saw which "
+        "objects are new, and may have had the same ones",
+        remedy="start a new run: it takes what is new by then",
+        final=True,
+    )
 
 
 def refuse_taken(table: Table, run: RunRef) -> None:

@@ -23,6 +23,9 @@ READ = "lancemill.read"
 """The version that a proposal was made for: Lance puts another one into a transaction that it
 rebases."""
 
+AFTER = "lancemill.after"
+"""Of an incremental run's append: the run that it goes on from; empty for the first one."""
+
 MIRROR = "lancemill.run."
 """Configuration key of a pipeline's mirror, completed by the pipeline's name."""
 MIRRORED_RUNS = 16
@@ -154,16 +157,28 @@ def last_run(dataset: Any, pipeline: str) -> str | None:
     the mirror is looked up among the transactions.
     """
     known = mirrored(dataset, pipeline)
-    after = known[0].version if known else 0
-    newest: dict[str, int] = {}
-    for entry in since(dataset, after).entries:
+    runs = [(known[0].version, known[0].run)] if known else []
+    for entry in since(dataset, known[0].version if known else 0).entries:
         if entry.operation == "Restore":
             # What came behind the version that stands again is undone.
             again = entry.transaction.operation.version
-            newest = {run: version for run, version in newest.items() if version <= again}
-        if entry.properties.get(PIPELINE) == pipeline:
+            runs = [(version, run) for version, run in runs if version <= again]
+        made = entry.properties
+        if made.get(PIPELINE) != pipeline or made[RUN] in (run for _, run in runs):
             # A run's first version counts: later ones are a lost race's, and are taken back.
-            newest.setdefault(entry.properties[RUN], entry.version)
-    if newest:
-        return max(newest, key=lambda run: newest[run])
-    return known[0].run if known else None
+            continue
+        last = runs[-1][1] if runs else ""
+        if made.get(AFTER, last) == last:
+            runs.append((entry.version, made[RUN]))
+    return runs[-1][1] if runs else None
+
+
+def overtaken_by(dataset: Any, entry: Entry) -> str | None:
+    """The run that came between that of `entry` and the one that it goes on from, if one did."""
+    after = entry.properties.get(AFTER)
+    try:
+        before = None if after is None else dataset.checkout_version(entry.version - 1)
+    except (OSError, ValueError):
+        before = None  # cleaned up: what is that old has been settled
+    last = None if before is None else last_run(before, entry.properties[PIPELINE])
+    return None if last == (after or None) else last

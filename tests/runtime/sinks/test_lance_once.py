@@ -310,6 +310,40 @@ def test_a_run_does_not_go_on_in_a_dataset_that_was_made_anew(tmp_path: Path, an
         assert what_is_there(tmp_path) == rows(0, 3).to_pylist()
 
 
+@pytest.mark.parametrize("dies", [False, True])
+def test_of_two_incremental_runs_that_commit_at_once_the_later_takes_its_rows_back(
+    tmp_path: Path, dies: bool
+) -> None:
+    sink = sink_at(tmp_path)
+    late, other = pour(sink, [rows(0, 4)], run="late"), pour(sink, [rows(0, 5)], run="other")
+    late.base["after"] = other.base["after"] = None
+
+    def overtake(point: str) -> None:
+        if point == "proposed":
+            sink.checkpoint = lambda _: None
+            other.commit()
+            sink.checkpoint = overtake
+        if point == "committed" and dies:
+            raise KeyboardInterrupt
+
+    sink.checkpoint = overtake
+    with pytest.raises(KeyboardInterrupt if dies else RunConflict):
+        late.commit()
+    sink.checkpoint = lambda _: None
+    assert sink.last_run("cats") == "other"
+    if dies:
+        assert len(what_is_there(tmp_path)) == 9
+        last = pour(sink, [rows(5, 6)], run="next")
+    for ask in (late.commit, late.committed):
+        with pytest.raises(RunConflict, match="run other of cats was committed since run late"):
+            ask()
+    assert what_is_there(tmp_path) == rows(0, 5).to_pylist()
+    if dies:
+        last.base["after"] = "other"
+        last.commit()
+        assert (sink.last_run("cats"), len(what_is_there(tmp_path))) == ("next", 6)
+
+
 def test_rows_deleted_by_others_stay_deleted(tmp_path: Path) -> None:
     run = written(tmp_path, "append")
     run.commit()
