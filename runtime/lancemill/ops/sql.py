@@ -269,7 +269,7 @@ class Sql:
 
     def _asked(self, rows: pa.RecordBatch) -> pa.Table:
         connection = self._connection()
-        connection.register(TABLE, pa.Table.from_batches([rows]))
+        connection.register(TABLE, pa.Table.from_batches([_readable(rows)]))
         try:
             return connection.sql(self._query.text).to_arrow_table()
         finally:
@@ -284,6 +284,26 @@ class Sql:
             for name in schema.names
         ]
         return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _readable(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """`rows` as DuckDB can read them: it refuses a struct within a struct that does not begin at
+    its buffers' start, as in a slice. An offset may stand at any depth, so that all are copied."""
+    columns = [
+        pa.concat_arrays([column]) if _has_nested_structs(column.type) else column
+        for column in rows.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=rows.schema)
+
+
+def _has_nested_structs(kind: pa.DataType, inside: bool = False) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_nested_structs(kind.storage_type, inside)
+    struct = pa.types.is_struct(kind) or pa.types.is_union(kind)
+    if struct and inside:
+        return True
+    parts = (kind.field(index) for index in range(kind.num_fields))
+    return any(_has_nested_structs(part.type, inside or struct) for part in parts)
 
 
 def _whole(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:

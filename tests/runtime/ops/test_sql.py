@@ -207,6 +207,23 @@ def test_faults_are_counted_from_the_start_of_a_batch_that_is_a_slice():
     assert [fault.row for fault in outcome.faults] == [0, 3]
 
 
+def test_structs_within_structs_are_computed_with_in_a_slice_and_only_bad_rows_are_faults():
+    values = [{"text": str(n) if n % 9 else "x", "in": {"tags": [n]}} for n in range(40)]
+    inner = pa.struct({"tags": pa.list_(pa.int8())})
+    column = pa.array(values, pa.struct({"text": pa.string(), "in": inner}))
+    within = pa.StructArray.from_arrays([column.slice(10, 20)], ["st"])  # no offset of its own
+    listed = pa.ListArray.from_arrays(pa.array(range(21), pa.int32()), column.slice(10, 20))
+    for rows, path in [
+        (pa.record_batch({"st": column}).slice(10, 20), "st"),
+        (pa.record_batch({"o": within}), "o.st"),
+        (pa.record_batch({"l": listed}), "l[1]"),
+    ]:
+        _, outcome = run(f"select {path}.text::int as n, {path}.in.tags[1] as t from input", rows)
+        assert outcome.rows["n"].to_pylist() == [n if n % 9 else None for n in range(10, 30)]
+        assert outcome.rows["t"].to_pylist() == [n if n % 9 else None for n in range(10, 30)]
+        assert [fault.row for fault in outcome.faults] == [8, 17]
+
+
 def test_an_empty_batch_gives_an_empty_batch():
     _, outcome = run("select text::int as n from input where n > 1", ROWS.slice(0, 0))
     assert len(outcome.rows) == 0
