@@ -122,7 +122,22 @@ def read(
         raise QueryError(*dict.fromkeys(problems))
     names = _Names(columns, node["from_table"].get("alias") or TABLE)
     items = [item for each in node["select_list"] for item in _items(each, names)]
-    return _resolved(items, names, tree)
+    select = _resolved(items, names, tree)
+    _require_distinct(select.used)
+    return select
+
+
+def _require_distinct(used: frozenset[str]) -> None:
+    """DuckDB would find the same column under each of two names that differ only in case."""
+    folded: dict[str, str] = {}
+    for name in sorted(used):
+        other = folded.setdefault(name.lower(), name)
+        if other != name:
+            raise QueryError(
+                f"computes with the columns '{other}' and '{name}', whose names SQL does not tell "
+                "apart; rename one in an sql stage before: "
+                f'select * rename ("{name}" as "{name}_2") from input'
+            )
 
 
 def _parsed(connection: DuckDBPyConnection, query: str) -> Node:

@@ -324,6 +324,19 @@ def test_a_missing_column_is_told_with_the_nearest_right_one():
     assert "did you mean key?" in mistake
 
 
+def test_columns_whose_names_differ_only_in_case_are_not_computed_with_together():
+    rows = pa.record_batch({"A": [1, 2], "a": [10, 20]})
+    (mistake,) = mistakes_of("select A + 0 as upper, a + 0 as lower from input", rows.schema)
+    assert mistake.startswith("spec.stages[3].sql.query  computes with the columns 'A' and 'a'")
+    (mistake,) = mistakes_of("select A as x from input where A > a", rows.schema)
+    _, advice = mistake.split("before: ")
+    _, outcome = run(advice, rows)
+    _, outcome = run("select A + 0 as upper, a_2 + 0 as lower from input", outcome.rows)
+    assert outcome.rows.to_pydict() == {"upper": [1, 2], "lower": [10, 20]}
+    _, outcome = run("select A, a, a + 1 as more from input", rows)
+    assert outcome.rows.to_pydict() == {"A": [1, 2], "a": [10, 20], "more": [11, 21]}
+
+
 def test_a_column_that_duckdb_cannot_hold_can_be_named_but_not_computed_with():
     rows = pa.record_batch({"n": [1], "half": pa.array([np.float16(1)], pa.float16())})
     _, outcome = run("select half, n + 1 as m from input", rows)
