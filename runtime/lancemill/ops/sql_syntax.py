@@ -213,6 +213,9 @@ def _expression_refusals(
     connection: DuckDBPyConnection, expression: Node, functions: Functions, known: set[str]
 ) -> Iterator[str]:
     kind = expression["class"]
+    names = [expression.get("alias") or "", *expression.get("column_names", ())]
+    if any(name.lower() == ROW for name in names):
+        yield f"has the name {ROW}, which is kept for the number of a row; use another"
     if kind in _CLASSES:
         yield _has(_CLASSES[kind])
     elif kind == "STAR" and (expression.get("columns") or expression.get("expr")):
