@@ -332,4 +332,25 @@ def _chosen(column: pa.Array, origin: Rows | None) -> pa.Array:
     first, last = int(origin[0]), int(origin[-1])
     if last - first + 1 == len(origin) and bool(np.all(np.diff(origin) == 1)):
         return column.slice(first, len(origin))
+    plain = _without_views(column.type)
+    if plain != column.type:  # Arrow takes rows of no view.
+        return column.cast(plain).take(pa.array(origin)).cast(column.type)
     return column.take(pa.array(origin))
+
+
+def _without_views(kind: pa.DataType) -> pa.DataType:
+    """`kind` with large strings and binaries for views of them, inside of it too."""
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    if pa.types.is_binary_view(kind):
+        return pa.large_binary()
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_without_views(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_without_views(kind.value_type)))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_without_views(kind.value_type)))
+    if pa.types.is_fixed_size_list(kind):
+        item = kind.value_field.with_type(_without_views(kind.value_type))
+        return pa.list_(item, kind.list_size)
+    return kind
