@@ -154,7 +154,9 @@ def _described(
         operators = _operators(connection, text)
         found = connection.sql(text).to_arrow_table().schema
     except duckdb.Error as error:
-        if any(schema.field(name).type == UNKNOWN for name in used):
+        untyped = any(schema.field(name).type == UNKNOWN for name in used)
+        # No column's type would bring a function or a type into being.
+        if untyped and not isinstance(error, duckdb.CatalogException):
             unknown = [pa.field(item.name or "?", UNKNOWN) for item in select.in_query]
             return unknown, set()
         raise _told(error, select, schema, path) from None
@@ -256,6 +258,9 @@ class Sql:
                 parts.append(self._asked(some))
             except (duckdb.FatalException, duckdb.InternalException) as error:
                 raise RunError(f"{self._stage}: DuckDB failed: {_first_line(error)}") from error
+            except duckdb.BinderException as error:  # By types alone, so that no row can help.
+                told = f"{self._stage}: the query does not fit its columns: {_first_line(error)}"
+                raise RunError(told, final=True) from error
             except duckdb.Error as error:
                 if len(some) > 1:
                     half = len(some) // 2

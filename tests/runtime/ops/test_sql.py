@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lancemill.errors import PlanError
+from lancemill.errors import PlanError, RunError
 from lancemill.media.types import IMAGE, tensor
 from lancemill.ops import sql
 from lancemill.ops.operation import UNKNOWN, Place, WorkerContext
@@ -378,6 +378,19 @@ def test_a_column_whose_maker_is_wrong_is_accepted():
     schema = pa.schema([("key", pa.string()), ("later", UNKNOWN)])
     bound = sql.bind(Sql(query="select key, upper(later).a as up from input"), schema, PLACE, None)
     assert bound.schema.field("up").type == UNKNOWN
+
+
+def test_a_function_that_there_is_not_is_told_beside_a_column_whose_type_is_unknown():
+    schema = pa.schema([("key", pa.string()), ("later", UNKNOWN)])
+    for expression in ("nope(key)", "nope(later)"):
+        (mistake,) = mistakes_of(f"select later::int as n, {expression} as z from input", schema)
+        assert "Scalar Function with name nope does not exist" in mistake
+
+
+def test_a_query_that_does_not_fit_a_column_of_nulls_ends_the_run_and_no_row_is_blamed():
+    rows = pa.record_batch({"n": pa.nulls(3)})
+    with pytest.raises(RunError, match=r"keep: the query does not fit its columns: .*field 'a'"):
+        run("select upper(n).a as z from input", rows)
 
 
 @pytest.mark.parametrize(
