@@ -9,8 +9,9 @@ and ends the run; it is no fault of a row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,8 @@ from lancemill.ops.entrypoint import load
 
 Function = Callable[[pa.RecordBatch], Any]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _LASTING = (
     ImportError,
@@ -47,6 +50,25 @@ def may_pass(error: Exception) -> bool:
     return isinstance(error, OSError) or not isinstance(error, _LASTING)
 
 
+def contained(work: Callable[P, T]) -> Callable[P, T]:
+    """`work`, which runs a user's code: what that raises to end a program is an error as any other.
+
+    sys.exit() is meant for a program of the user's own. A stop of the run is none of its doing.
+    """
+
+    @wraps(work)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return work(*args, **kwargs)
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise RuntimeError(f"raised {error!r}, which would end the whole program") from error
+
+    return inside
+
+
+@contained
 def prepare(entrypoint: str, base: Path, kind: str, args: Mapping[str, Any]) -> Function:
     """Import the function, or construct the class (`actor`), once."""
     found = load(entrypoint, base)
@@ -62,6 +84,7 @@ def prepare(entrypoint: str, base: Path, kind: str, args: Mapping[str, Any]) -> 
     return lambda batch: found(batch, **args)
 
 
+@contained
 def call(function: Function, batch: pa.RecordBatch, declared: pa.Schema) -> pa.RecordBatch:
     """The function's columns for `batch`, laid out as `declared`; ContractError if they are not."""
     columns = _columns(function(batch))

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lancemill.errors import RunError
 from lancemill.ops.entrypoint import EntrypointError
-from lancemill.ops.udf_call import ContractError, Function, call, may_pass, prepare
+from lancemill.ops.udf_call import ContractError, Function, call, contained, may_pass, prepare
 from lancemill.ops.udf_process import (
     Child,
     ChildContractError,
@@ -70,7 +70,7 @@ class InThreads:
     def close(self) -> None:
         close = getattr(self._function, "close", None)
         if callable(close):
-            close()
+            contained(close)()
 
 
 class InProcesses:

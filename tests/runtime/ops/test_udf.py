@@ -251,6 +251,52 @@ def test_only_rows_that_raise_are_faults(code, tmp_path, isolation, caplog):
     assert "mine.py" in caplog.text
 
 
+@pytest.mark.parametrize("what", ["SystemExit(0)", "GeneratorExit()", "BaseException('no')"])
+@both
+def test_a_row_for_which_a_function_would_end_the_program_is_a_fault(
+    code, tmp_path, what, isolation
+):
+    code(f"""
+        def f(batch):
+            if 3 in batch["n"].to_pylist():
+                raise {what}
+            return {{"out": batch["n"]}}
+    """)
+    outcome = run(tmp_path, isolation=isolation)
+    assert outcome.rows["out"].to_pylist() == [0, 1, 2, None, 4, 5]
+    said = f"RuntimeError: raised {what}, which would end the whole program"
+    assert [(f.row, f.reason, f.message) for f in outcome.faults] == [(3, "UdfError", said)]
+
+
+def test_an_interrupt_in_a_function_is_no_fault(code, tmp_path):
+    code("def f(batch): raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+
+
+@both
+def test_a_class_that_would_end_the_program_ends_the_run_when_it_is_opened(
+    code, tmp_path, isolation
+):
+    code("import sys\nclass C:\n  def __init__(self): sys.exit('no weights')")
+    said = r"mine\.py:C failed to set up: RuntimeError: raised SystemExit\('no weights'\)"
+    with pytest.raises(RunError, match=said):
+        run(tmp_path, entrypoint="mine.py:C", kind="actor", isolation=isolation)
+
+
+def test_a_class_that_would_end_the_program_when_it_is_closed_raises_an_error(code, tmp_path):
+    code("""
+        class C:
+            def __call__(self, batch):
+                return {"out": batch["n"]}
+
+            def close(self):
+                raise SystemExit
+    """)
+    with pytest.raises(RuntimeError, match=r"raised SystemExit\(\)"):
+        run(tmp_path, entrypoint="mine.py:C", kind="actor")
+
+
 @pytest.mark.parametrize(
     ("how", "said"),
     sampled([("segfault", "was ended by SIGSEGV"), ("exit", "ended with status 7")], first=1),
