@@ -8,7 +8,7 @@ and ends the run; it is no fault of a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from lancemill.ops.entrypoint import load
+from lancemill.ops.lossless import first_lost
 
 Function = Callable[[pa.RecordBatch], Any]
 
@@ -35,6 +36,10 @@ _LASTING = (
     AssertionError,
     NotImplementedError,
 )
+
+
+_SHOWN = 80
+"""Characters of a value that a message shows."""
 
 
 class ContractError(Exception):
@@ -139,9 +144,26 @@ def _array(field: pa.Field, values: Any) -> pa.Array:
 
 
 def _from_values(kind: pa.DataType, values: Any) -> pa.Array:
+    if isinstance(values, str | bytes):
+        raise TypeError("it is one value, and not one for each row")
     if isinstance(kind, pa.BaseExtensionType):
-        return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
-    return pa.array(values, kind)
+        return pa.ExtensionArray.from_storage(kind, _from_values(kind.storage_type, values))
+    if hasattr(values, "__arrow_array__") or hasattr(values, "__arrow_c_array__"):
+        return pa.array(values, kind)  # Arrow's own, so that it is cast with care
+    if not isinstance(values, Sequence) and not hasattr(values, "__array__"):
+        values = list(values)  # an iterator can be read once only
+    array = pa.array(values, kind)
+    given = np.asanyarray(values) if hasattr(values, "__array__") else values
+    row = first_lost(kind, given)
+    if row is not None:
+        kept = _shown(array[row].as_py())
+        raise ValueError(f"row {row} is {_shown(given[row])}, of which {kept} would be left")
+    return array
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def _from_numpy(field: pa.Field, values: np.ndarray[Any, Any]) -> pa.Array:
@@ -152,7 +174,9 @@ def _from_numpy(field: pa.Field, values: np.ndarray[Any, Any]) -> pa.Array:
     if values.shape[1:] != shape:
         raise ValueError(f"its shape for each row is {list(values.shape[1:])}")
     if values.ndim <= 1:
-        return pa.array(values, kind) if values.dtype == object else _exact(values, kind)
+        return _from_values(kind, values) if values.dtype == object else _exact(values, kind)
+    if np.ma.is_masked(values):
+        raise ValueError("a part of it is masked, and only a whole row can be null; give a list")
     item = kind.value_type
     flat = _exact(np.ascontiguousarray(values).reshape(-1), item)
     size = int(np.prod(shape))

@@ -178,6 +178,21 @@ def test_pictures_go_in_and_come_out(code, tmp_path, isolation):
 
 # -- the declared schema
 
+MAKES = """
+    from datetime import datetime
+    from decimal import Decimal
+
+    import numpy as np
+    import pyarrow as pa
+
+    def objects(values):
+        return np.array(values, object)
+
+    def f(batch):
+        n = len(batch)
+        return {"out": %s}
+"""
+
 
 @pytest.mark.parametrize(
     ("result", "said"),
@@ -204,6 +219,67 @@ def test_a_result_that_is_not_what_is_declared_ends_the_run(code, tmp_path, resu
         run(tmp_path)
     assert str(caught.value).startswith("stage 'caption': mine.py:f returned ")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "said"),
+    [
+        ("int64", "[1, None, 2.0, 3, 4, 1.7]", "as list, which is no int64: row 5 is 1.7"),
+        ("int8", "[np.float64(0.5)] * n", "row 0 is np.float64(0.5), of which 0 would be left"),
+        ("int32", "[Decimal('1.5')] * n", "row 0 is Decimal('1.5'), of which 1 would be left"),
+        ("int32", "(i / 2 for i in range(n))", "row 1 is 0.5, of which 0 would be left"),
+        ("int32", "objects([1] * 5 + [1.5])", "as ndarray, which is no int32: row 5 is 1.5"),
+        ("list<int32>", "[[1], []] + [None, [1.5]] * 2", "row 3 is [1.5], of which [1] would"),
+        ("list<int32>", "[np.array([1.5])] * n", "row 0 is array([1.5]), of which [1] would"),
+        ("list<int64>", "[np.ma.array([1], mask=[1])] * n", "row 0 is masked_array("),
+        ("int32[2]", "[[1, 2]] * 5 + [(2, 2.5)]", "row 5 is (2, 2.5), of which [2, 2] would"),
+        ("uint8[1,2,1]", "[np.full((1, 2, 1), 0.5)] * n", "row 0 is array([[[0.5], [0.5]]])"),
+        ("int32[2]", "np.ma.array([[1, 2]] * n, mask=[[0, 1]] * n)", "a part of it is masked"),
+        ("struct<x: int32>", "[None, {'x': 1.5}] * 3", "row 1 is {'x': 1.5}, of which {'x': 1}"),
+        ("struct<x: int32>", "[{'x': 1, 'y': 2}] * n", "row 0 is {'x': 1, 'y': 2}, of which {'x'"),
+        ("struct<x: list<int8>>", "[([1.5],)] * n", "row 0 is ([1.5],), of which {'x': [1]}"),
+        ("timestamp[s]", "[datetime(2020, 1, 2, 3, 4, 5, 6)] * n", "row 0 is datetime.datetime("),
+        ("timestamp[ms]", "[datetime(2020, 1, 2, 3, 4, 5, 6)] * n", "row 0 is datetime.datetime("),
+        ("timestamp", "[1.5] * n", "row 0 is 1.5, of which datetime.datetime("),
+        ("date", "[datetime(2020, 1, 2, 3)] * n", "of which datetime.date(2020, 1, 2) would be"),
+        ("float32", "[0.1, None, 1e300] * 2", "row 2 is 1e+300, of which inf would be left"),
+        ("float32[1]", "[np.array([1e300])] * n", "row 0 is array([1.e+300]), of which [inf]"),
+        ("float16", "[70000.0] * n", "row 0 is 70000.0, of which inf would be left"),
+        ("float16", "[2048, 2049] * 3", "row 1 is 2049, of which 2048.0 would be left"),
+        ("string", "'abcdef'", "as str, which is no string: it is one value, and not one for"),
+    ],
+)
+def test_a_value_of_which_only_a_part_would_be_left_ends_the_run(
+    code, tmp_path, kind, values, said
+):
+    code(MAKES % values)
+    with pytest.raises(RunError) as caught:
+        run(tmp_path, schema={"out": kind})
+    assert str(caught.value).startswith("stage 'caption': mine.py:f returned out as ")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("int8", "[1, None, 2.0, np.float32(3), np.int64(4), Decimal(5)]"),
+        ("int64", "np.ma.array(range(n), mask=[1] + [0] * 5)"),
+        ("int64", "np.ma.array(range(n), mask=[1] + [0] * 5, dtype=object)"),
+        ("int64", "[pa.scalar(1)] * n"),
+        ("float32", "[0.1, None, float('inf'), float('nan'), 1, np.float64(2)]"),
+        ("float16", "[0.1, None, 2048, -float('inf'), 65504.0, 0]"),
+        ("float32[2]", "np.ma.ones((n, 2), np.float32)"),
+        ("list<float32>", "[[0.1, None], None, np.array([0.1]), [], (1,), np.array([1])]"),
+        ("struct<x: int8>", "[{'x': 1}, None, {}] * 2"),
+        ("timestamp[s]", "[datetime(2020, 1, 2, 3, 4, 5), None] * 3"),
+        ("timestamp", "[datetime(2020, 1, 2, 3, 4, 5, 6)] * n"),
+        ("date", "[datetime(2020, 1, 2), datetime(2020, 1, 2).date()] * 3"),
+        ("image", "[{'data': b'x', 'height': 1, 'width': 1, 'channels': 1}, None] * 3"),
+    ],
+)
+def test_a_value_that_fits_as_it_is_is_taken(code, tmp_path, kind, values):
+    code(MAKES % values)
+    assert len(run(tmp_path, schema={"out": kind}).rows["out"]) == 6
 
 
 def test_a_process_is_held_to_the_declared_schema_too(code, tmp_path):
