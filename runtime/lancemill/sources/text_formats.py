@@ -30,7 +30,9 @@ def csv_rows(
     are names of things, and 007 is not 7.
     """
     del lines
+    # Where no comment is named, DuckDB takes rows that begin with # for comments, and drops them.
     fixed = f"delim = {_quoted(_separator(paths[0]))}, header = true, quote = '\"', escape = '\"'"
+    fixed += ", comment = ''"
     options = f"{fixed}, skip = 0, union_by_name = true, max_line_size = {MAX_RECORD_BYTES}"
     found = _sql(con, "read_csv", paths, f"{options}, sample_size = -1")
     numbers = [

@@ -226,6 +226,11 @@ class TestText:
         (tmp_path / "a.csv").write_text("n\n" + "1\n" * 30_000 + "x\n")
         assert table("a.csv", "csv", tmp_path).schema() == pa.schema({"n": pa.string()})
 
+    def test_rows_that_begin_with_a_hash_are_rows(self, tmp_path: Path) -> None:
+        (tmp_path / "a.csv").write_text("tag,text\n#1,x\n#2,y\n3,z\n")
+        snapshot = table("a.csv", "csv", tmp_path).take_snapshot(str(tmp_path / "out"))
+        assert [row["tag"] for row in rows(snapshot)] == ["#1", "#2", "3"]
+
     @pytest.mark.parametrize("form", ["jsonl", "json"])
     def test_nested_json_keeps_its_structure(self, tmp_path: Path, form: str) -> None:
         records = [{"id": n, "image": {"uri": f"{n}.jpg", "tags": ["a"]}} for n in range(20)]
