@@ -26,8 +26,9 @@ def csv_rows(
     """The rows of CSV files whose first line names the columns.
 
     The separator is the one that the first line has most of: left to find it, DuckDB takes a file
-    with one malformed line for a file of one column. Numbers with leading zeros stay text: they
-    are names of things, and 007 is not 7.
+    with one malformed line for a file of one column. Numbers that would not be what was written
+    stay text: 007 is the name of a thing and not 7, 1e400 is more than a double holds, and whole
+    numbers beyond 128 bits have no type in Arrow.
     """
     del lines
     # Where no comment is named, DuckDB takes rows that begin with # for comments, and drops them.
@@ -35,21 +36,25 @@ def csv_rows(
     fixed += ", comment = ''"
     options = f"{fixed}, skip = 0, union_by_name = true, max_line_size = {MAX_RECORD_BYTES}"
     found = _sql(con, "read_csv", paths, f"{options}, sample_size = -1")
-    numbers = [
-        name
-        for name, kind in zip(found.columns, found.types, strict=True)
-        if str(kind) in ("BIGINT", "DOUBLE", "HUGEINT")
-    ]
-    if not numbers:
-        return found
-    text = _sql(con, "read_csv", paths, f"{options}, all_varchar = true")
-    checks = (f"bool_or(regexp_matches({_name(one)}, '^[+-]?0[0-9]'))" for one in numbers)
-    padded = text.aggregate(", ".join(checks)).fetchall()[0]
-    names = [name for name, is_padded in zip(numbers, padded, strict=True) if is_padded]
+    kinds = {name: str(kind) for name, kind in zip(found.columns, found.types, strict=True)}
+    numbers = [name for name, kind in kinds.items() if kind in ("BIGINT", "DOUBLE", "HUGEINT")]
+    names = [name for name, kind in kinds.items() if kind == "BIGNUM"]
+    if numbers:
+        text = _sql(con, "read_csv", paths, f"{options}, all_varchar = true")
+        altered = text.aggregate(", ".join(map(_altered, numbers))).fetchall()[0]
+        names += [name for name, is_altered in zip(numbers, altered, strict=True) if is_altered]
     if not names:
         return found
     types = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names)
     return _sql(con, "read_csv", paths, f"{options}, sample_size = -1, types = {{{types}}}")
+
+
+def _altered(column: str) -> str:
+    """SQL over a column's text: whether it would be another text for some row as a number."""
+    name = _name(column)
+    padded = f"regexp_matches({name}, '^[+-]?0[0-9]')"
+    too_large = f"isinf(try_cast({name} AS DOUBLE)) AND regexp_matches({name}, '[0-9]')"
+    return f"bool_or({padded} OR coalesce({too_large}, false))"
 
 
 def json_rows(

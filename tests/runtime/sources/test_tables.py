@@ -231,6 +231,16 @@ class TestText:
         snapshot = table("a.csv", "csv", tmp_path).take_snapshot(str(tmp_path / "out"))
         assert [row["tag"] for row in rows(snapshot)] == ["#1", "#2", "3"]
 
+    def test_numbers_that_no_type_holds_stay_text(self, tmp_path: Path) -> None:
+        beyond = str(2**127)
+        (tmp_path / "a.csv").write_text(f"id,x,y\n{beyond},1e400,1e300\n1,2,inf\n,,\n")
+        snapshot = table("a.csv", "csv", tmp_path).take_snapshot(str(tmp_path / "out"))
+        assert rows(snapshot) == [
+            {"id": beyond, "x": "1e400", "y": 1e300},
+            {"id": "1", "x": "2", "y": float("inf")},
+            {"id": None, "x": None, "y": None},
+        ]
+
     @pytest.mark.parametrize("form", ["jsonl", "json"])
     def test_nested_json_keeps_its_structure(self, tmp_path: Path, form: str) -> None:
         records = [{"id": n, "image": {"uri": f"{n}.jpg", "tags": ["a"]}} for n in range(20)]
