@@ -21,9 +21,9 @@ MAX_RECORD_BYTES = 64 << 20
 
 
 def csv_rows(
-    con: duckdb.DuckDBPyConnection, paths: Sequence[Path], *, lines: bool = False
+    con: duckdb.DuckDBPyConnection, files: Mapping[Path, str], *, lines: bool = False
 ) -> duckdb.DuckDBPyRelation:
-    """The rows of CSV files whose first line names the columns.
+    """The rows of CSV files whose first line names the columns. `files`: how users know them.
 
     The separator is the one that the first line has most of: left to find it, DuckDB takes a file
     with one malformed line for a file of one column. Numbers that would not be what was written
@@ -31,8 +31,11 @@ def csv_rows(
     numbers beyond 128 bits have no type in Arrow.
     """
     del lines
+    # An empty file has no column; DuckDB gives it one of its own making.
+    paths = [path for path in files if _has_text(path)] or list(files)
+    separator = _common_separator(paths, files)
     # Where no comment is named, DuckDB takes rows that begin with # for comments, and drops them.
-    fixed = f"delim = {_quoted(_separator(paths[0]))}, header = true, quote = '\"', escape = '\"'"
+    fixed = f"delim = {_quoted(separator)}, header = true, quote = '\"', escape = '\"'"
     fixed += ", comment = ''"
     options = f"{fixed}, skip = 0, union_by_name = true, max_line_size = {MAX_RECORD_BYTES}"
     found = _sql(con, "read_csv", paths, f"{options}, sample_size = -1")
@@ -58,12 +61,14 @@ def _altered(column: str) -> str:
 
 
 def json_rows(
-    con: duckdb.DuckDBPyConnection, paths: Sequence[Path], *, lines: bool
+    con: duckdb.DuckDBPyConnection, files: Mapping[Path, str], *, lines: bool
 ) -> duckdb.DuckDBPyRelation:
     """The records of JSON files: one a line, or an array (or a single one) for a file."""
     kind = "newline_delimited" if lines else "auto"
     options = f"format = '{kind}', sample_size = -1, union_by_name = true"
-    return _sql(con, "read_json", paths, f"{options}, maximum_object_size = {MAX_RECORD_BYTES}")
+    return _sql(
+        con, "read_json", list(files), f"{options}, maximum_object_size = {MAX_RECORD_BYTES}"
+    )
 
 
 def malformed(message: str, kind: str, names: Mapping[Path, str]) -> StorageError:
@@ -111,12 +116,39 @@ def _name(column: str) -> str:
     return '"' + column.replace('"', '""') + '"'
 
 
-def _separator(path: Path) -> str:
+def _common_separator(paths: Sequence[Path], names: Mapping[Path, str]) -> str:
+    """The separator of all files; one of a single column has none, and fits any."""
+    firsts: dict[str, Path] = {}
+    for path in paths:
+        separator = _separator(path)
+        if separator is not None:
+            firsts.setdefault(separator, path)
+    if len(firsts) > 1:
+        (one, first), (other, second) = list(firsts.items())[:2]
+        raise StorageError(
+            f"{names[second]}: the first line is separated by {_shown(other)}, that of "
+            f"{names[first]} by {_shown(one)}",
+            remedy="write them with one separator, or read them by two pipelines",
+        )
+    return next(iter(firsts), ",")
+
+
+def _shown(separator: str) -> str:
+    return "tab" if separator == "\t" else f"'{separator}'"
+
+
+def _separator(path: Path) -> str | None:
+    """What the first line has most of; None where it has none of them."""
     with _text(path) as file:
         first = file.readline(1 << 20)
     unquoted = re.sub(r'"[^"]*"', "", first)
     best = max(SEPARATORS, key=lambda separator: unquoted.count(separator))
-    return best if best in unquoted else ","
+    return best if best in unquoted else None
+
+
+def _has_text(path: Path) -> bool:
+    with _text(path) as file:
+        return any(line.strip() for line in file)
 
 
 def _text(path: Path) -> IO[str]:
@@ -141,7 +173,7 @@ def _first_bad_line(path: Path) -> tuple[int, str] | None:
 def _first_uneven_row(path: Path) -> tuple[int, int, int] | None:
     """DuckDB may give up on such a file before it knows which line is to blame."""
     with _text(path) as file:
-        rows = csv.reader(file, delimiter=_separator(path))
+        rows = csv.reader(file, delimiter=_separator(path) or ",")
         expected = len(next(rows, []))
         try:
             for row in rows:

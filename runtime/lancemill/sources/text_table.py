@@ -97,7 +97,7 @@ class TextTable:
             try:
                 con.execute("SET TimeZone = 'UTC'")
                 read = text_formats.csv_rows if self.format == "csv" else text_formats.json_rows
-                yield read(con, list(files), lines=self.format == "jsonl"), files
+                yield read(con, _names(files), lines=self.format == "jsonl"), files
             except duckdb.Error as error:
                 raise text_formats.malformed(str(error), self.format, _names(files)) from None
             finally:

@@ -291,6 +291,28 @@ class TestText:
         snapshot = table("in", "csv", tmp_path).take_snapshot(str(tmp_path / "out"))
         assert rows(snapshot) == [{"n": 1, "m": 2}]
 
+    def test_files_with_different_separators_are_refused_by_name(self, tmp_path: Path) -> None:
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in/a.csv").write_text("id,n\n1,2\n")
+        (tmp_path / "in/b.csv").write_text("id;n\n3;4\n")
+        with pytest.raises(StorageError, match=r"b\.csv: .* by ';', that of .*a\.csv by ','"):
+            table("in", "csv", tmp_path).schema()
+
+    def test_a_file_of_one_column_goes_with_any_separator(self, tmp_path: Path) -> None:
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in/a.csv").write_text("id\n1\n")
+        (tmp_path / "in/b.csv").write_text("id;n\n3;4\n")
+        snapshot = table("in", "csv", tmp_path).take_snapshot(str(tmp_path / "out"))
+        assert rows(snapshot) == [{"id": 1, "n": None}, {"id": 3, "n": 4}]
+
+    @pytest.mark.parametrize("text", ["", "\n"])
+    def test_a_file_without_a_line_adds_no_column(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in/a.csv").write_text(text)
+        (tmp_path / "in/b.csv").write_text("id;n\n3;4\n")
+        snapshot = table("in", "csv", tmp_path).take_snapshot(str(tmp_path / "out"))
+        assert rows(snapshot) == [{"id": 3, "n": 4}]
+
     def test_only_the_chosen_columns_are_kept(self, tmp_path: Path) -> None:
         (tmp_path / "a.csv").write_text("a,b,c\n1,2,3\n")
         source = table("a.csv", "csv", tmp_path, columns=["c", "a"])
