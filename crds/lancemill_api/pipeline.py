@@ -13,7 +13,7 @@ from lancemill_api.cluster import Cluster
 from lancemill_api.code import Code, Requirement
 from lancemill_api.failures import Errors
 from lancemill_api.metadata import Metadata
-from lancemill_api.rules import AtLeastOne, Cel, Finding, NoRepeats, NotAbove, Unique
+from lancemill_api.rules import AtLeastOne, Cel, Finding, NoRepeats, NotAbove, Unique, given
 from lancemill_api.run import Run
 from lancemill_api.runtime import Runtime
 from lancemill_api.scalars import Name, Query
@@ -119,6 +119,35 @@ class ErrorRulesNameStages:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class IncrementalKeepsEarlierRows:
+    """A source of new rows only does not go where the rows of earlier runs are replaced."""
+
+    def broken(self, value: Mapping[str, Any]) -> Iterator[Finding]:
+        objects = _mapping(_mapping(value.get("source")).get("objects"))
+        sink = _mapping(value.get("sink"))
+        if objects.get("incremental") is not True:
+            return
+        files = [kind for kind in ("parquet", "jsonl") if given(sink, kind)]
+        overwrites = _mapping(sink.get("lance")).get("mode") == "overwrite"
+        for into in [*files, *(["lance, mode overwrite"] if overwrites else [])]:
+            yield (
+                "source.objects.incremental",
+                f"is true beside sink.{into}, which replaces the rows of earlier runs by the new "
+                "ones; expected a lance sink with mode append or upsert, or no incremental",
+            )
+
+    def cel(self) -> Cel:
+        source, lance = "self.source.objects", "self.sink.lance"
+        overwrites = f"has({lance}) && has({lance}.mode) && {lance}.mode == 'overwrite'"
+        return Cel(
+            f"!has({source}) || !has({source}.incremental) || !{source}.incremental || "
+            f"!(has(self.sink.parquet) || has(self.sink.jsonl) || {overwrites})",
+            "source.objects.incremental goes with a lance sink of mode append or upsert: the "
+            "others replace the rows of earlier runs",
+        )
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
@@ -142,6 +171,7 @@ class PipelineSpec(Model):
         NoRepeats("requirements"),
         PlacementsFitTheCluster(),
         ErrorRulesNameStages(),
+        IncrementalKeepsEarlierRows(),
     )
 
     source: Source

@@ -241,6 +241,13 @@ NO_DISK = {"name": "disk", "emptyDir": {}}
             {"source": {"table": {"format": "csv", "uri": "https://me:pw@host/a.csv"}}},
             "spec.source.table.uri",
         ),
+        (
+            {
+                "source": {"objects": {"uri": "s3://photos/", "incremental": True}},
+                "sink": {"lance": {"uri": "s3://lake/cats.lance", "mode": "overwrite"}},
+            },
+            "replace the rows of earlier runs",
+        ),
         ({"cluster": {"workerGroups": [{"name": "head"}]}}, "name is taken"),
         (
             {"cluster": {"workerGroups": [{"name": "a", "labels": {"ray.io/group": "x"}}]}},
