@@ -34,7 +34,7 @@ Found = tuple[str, str]
 M = TypeVar("M", bound=Model)
 
 _KEY = "[key]"
-_OWN_WORDS = frozenset({"type_text", "login"})
+_OWN_WORDS = frozenset({"type_text", "login", "regex"})
 """Errors that our own types raise, already in plain words."""
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from lancemill_api.base import Model
 from lancemill_api.quantities import Duration
 from lancemill_api.scalars import Name
+
+
+def _regular(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise PydanticCustomError(
+            "regex", "is no regular expression: {reason}", {"reason": str(error)}
+        ) from None
+    return text
 
 
 class Match(Model):
@@ -16,7 +28,10 @@ class Match(Model):
 
     reason: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
     """Reason code, such as HttpStatus or Truncated. Default: any."""
-    regex: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    regex: (
+        Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_regular)]
+        | None
+    ) = None
     """Regular expression to be found in the failure's message. Default: any."""
 
 
