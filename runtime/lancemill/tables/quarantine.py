@@ -111,8 +111,14 @@ def _rows(run: RunRef, faults: Iterable[Mapping[str, Any]]) -> Iterator[pa.Recor
     known = set(SCHEMA.names)
     stream = iter(faults)
     while some := list(islice(stream, BATCH_ROWS)):
-        rows = [{**{k: v for k, v in fault.items() if k in known}, **same} for fault in some]
+        rows = [{**{k: _utf8(v) for k, v in one.items() if k in known}, **same} for one in some]
         yield pa.RecordBatch.from_pylist(rows, SCHEMA)
+
+
+def _utf8(value: Any) -> Any:
+    """Text as Arrow can hold it: a file's name that is no UTF-8 comes with lone surrogates, and
+    behind the commit it is too late to refuse them."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _write(table: Table, rows: Iterator[pa.RecordBatch]) -> list[Any]:

@@ -80,3 +80,11 @@ def test_a_row_refused_at_the_commit_has_no_position(uri: str) -> None:
     set_aside(uri, run_ref(), [{"shard": -1, "position": -1, **refused}])
     (row,) = read(uri).rows
     assert (row["position"], row["stage"], row["reason"]) == (-1, None, "DuplicateKey")
+
+
+def test_text_that_is_no_utf8_is_kept_readable(uri: str) -> None:
+    odd = {"key": "caf\udce9.jpg", "reason": "Raised", "message": "no such file: caf\udce9.jpg"}
+    set_aside(uri, run_ref(), [{"shard": 0, "position": 0, **odd}])
+    (row,) = read(uri).rows
+    assert row["key"] == "caf\\udce9.jpg"
+    assert row["message"] == "no such file: caf\\udce9.jpg"
