@@ -30,7 +30,7 @@ def check_where(sql: str) -> str | None:
     if not sql.strip():
         return "it is empty, expected a condition"
     con = _closed_duckdb()
-    con.register(_TABLE, _one_row())
+    con.register(_TABLE, _unknown_row())
     try:
         # The line break ends a comment at the end of the user's SQL.
         con.execute(f"SELECT 1 FROM {_TABLE} WHERE ({sql}\n)").fetchall()
@@ -87,10 +87,10 @@ def _closed_duckdb() -> duckdb.DuckDBPyConnection:
     return con
 
 
-def _one_row() -> pa.Table:
-    """A row to try the condition on: some mistakes (`size > '1k'`) show only when it runs."""
-    row = {"key": "a/b.jpg", "uri": "file:///a/b.jpg", "type": "image/jpeg", "size": 1}
-    return pa.Table.from_pylist([{**row, "last_modified": 0}], schema=SCHEMA)
+def _unknown_row() -> pa.Table:
+    """A row to try the condition on: some mistakes (`size > '1k'`) show only when it runs. All of
+    it is null, so that only what the condition itself says can be wrong, no made-up key."""
+    return pa.table([pa.nulls(1, one.type) for one in SCHEMA], names=SCHEMA.names)
 
 
 def _classes(node: Any) -> Iterator[str]:

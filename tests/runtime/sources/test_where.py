@@ -55,6 +55,7 @@ def test_a_condition_reaches_no_files(tmp_path: Path) -> None:
         "key like '%.jpg' and last_modified >= '2024-01-01'",
         "type in ('image/jpeg', 'image/png')",
         "regexp_matches(key, '^a/') or owner is null",
+        "cast(split_part(key, '.', 1) as int) > 1",
     ],
 )
 def test_a_right_condition_passes(sql: str) -> None:
