@@ -17,6 +17,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -163,7 +164,7 @@ class Worker:
             shard=shard,
             batch=batch.select(list(self._plan.reads)),
             position=position,
-            key=pc.cast(keys, pa.string()),
+            key=_texts(keys),
             rows_in=batch.num_rows,
         )
 
@@ -205,6 +206,20 @@ class Worker:
         if bound.bound_by == "io":
             chunks = portions(chunks, first.gauge)
         return lane(chunks, partial(_in_turn, tasks), pool, window, first.counters)
+
+
+def _texts(keys: pa.Array) -> pa.Array:
+    """What rows are called, whatever their keys are: bytes that are no UTF-8 and lists, too."""
+    try:
+        return pc.cast(keys, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.array([_text(value) for value in keys.to_pylist()], pa.string())
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return None if value is None else str(value)
 
 
 def lanes_of(bounds: Sequence[Bound]) -> list[list[int]]:

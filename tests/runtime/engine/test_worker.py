@@ -6,6 +6,7 @@ import re
 import threading
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,6 +74,24 @@ def test_every_row_comes_out_once_in_order_whatever_the_sizes(
     ends = [chunk.shard.index for chunk in chunks if chunk.last]
     assert ends == list(range(len(ends)))
     assert len(ends) == len(list(Rows(n, size).shards()))
+
+
+@pytest.mark.parametrize(
+    ("keys", "called"),
+    [
+        ([b"\xff\x00", b"ok", None], ["\\xff\x00", "ok", None]),
+        ([[1, 2], None, []], ["[1, 2]", None, "[]"]),
+        ([{"a": 1}, None, {"a": 2}], ["{'a': 1}", None, "{'a': 2}"]),
+    ],
+)
+def test_a_key_that_is_no_text_is_told_as_one(
+    keys: list[Any], called: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pa.table({"key": keys, "n": [0, 1, 2]})
+    monkeypatch.setattr(Rows, "schema", table.schema)
+    monkeypatch.setattr(Rows, "read", lambda *_: iter(table.to_batches()))
+    chunks = run(Rows(3), step("same", same, table.schema))
+    assert [key for chunk in chunks for key in chunk.key.to_pylist()] == called
 
 
 @settings(deadline=None, max_examples=50)
