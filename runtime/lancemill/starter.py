@@ -41,7 +41,7 @@ def starter(*, source: str, to: str, size: str, encode: str, base: Path) -> str:
         raise _wrong("--encode", f"is '{encode}', expected one of {', '.join(FORMATS)}")
     stage = f"    - {{name: encode, encode: {{column: image, format: {encode}}}}}\n"
     text = _TEXT.format(
-        name=_name_of(to),
+        name=_quoted(_name_of(to)),
         source=_quoted(source),
         to=_quoted(to),
         width=int(found[1]),
@@ -55,7 +55,8 @@ def starter(*, source: str, to: str, size: str, encode: str, base: Path) -> str:
 def _name_of(uri: str) -> str:
     stem = uri.rstrip("/").rpartition("/")[2].removesuffix(".lance")
     name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
-    return name[:40].strip("-") or "pipeline"
+    name = name if re.match("[a-z]", name) else f"pipeline-{name}"
+    return name[:40].strip("-")
 
 
 def _quoted(text: str) -> str:

@@ -148,6 +148,14 @@ def test_init_asks_for_what_it_is_not_given(place: Place) -> None:
     assert "pics/" in text and "mine.lance" in text and "width: 32" in text and "png" in text
 
 
+@pytest.mark.parametrize("name", ["y", "2024", "null", "1e3"])
+def test_init_takes_a_dataset_called_like_a_word_of_yaml(place: Place, name: str) -> None:
+    target = place.folder / "new.yaml"
+    told = lancemill("init", target, "--source", "in", "--to", f"{name}.lance", "--yes")
+    assert told.status == 0, told.all
+    assert lancemill("validate", target).status == 0
+
+
 def test_doctor_finds_this_installation_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(place.folder / "none"))  # not the developer's cluster
     told = lancemill("doctor", place.folder / "try.lance", "--json")
