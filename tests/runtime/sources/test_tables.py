@@ -60,6 +60,17 @@ class TestParquet:
             table("a.parquet", "parquet", tmp_path, columns=["n", "txet"]).schema()
         assert caught.value.mistakes[0].path == "spec.source.table.columns[1]"
 
+    def test_columns_of_one_name_are_told_unless_others_are_chosen(self, tmp_path: Path) -> None:
+        made = pa.Table.from_arrays([pa.array([n]) for n in (1, 2, 3)], names=["a", "a", "b"])
+        pq.write_table(made, tmp_path / "a.parquet")
+        for columns, place in ((None, ""), (["b", "a"], ".columns[1]")):
+            with pytest.raises(PlanError, match="the table has several columns 'a'") as caught:
+                table("a.parquet", "parquet", tmp_path, columns=columns).schema()
+            assert caught.value.mistakes[0].path == f"spec.source.table{place}"
+        assert rows(table("a.parquet", "parquet", tmp_path, columns=["b"]).take_snapshot("")) == [
+            {"b": 3}
+        ]
+
     @given(
         st.lists(st.tuples(st.integers(0, 30), st.integers(1, 12)), min_size=1, max_size=4),
         st.integers(1, 2000),
