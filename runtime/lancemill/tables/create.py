@@ -32,6 +32,7 @@ def table_schema(
 
     fields = []
     for one in schema:
+        one = one.with_type(plain_maps(one.type))
         if one.name in blobs and not is_blob(one.type):
             one = lance.blob_field(one.name, nullable=one.nullable).with_metadata(one.metadata)
         if one.name in key:
@@ -39,6 +40,21 @@ def table_schema(
             one = one.with_nullable(False).with_metadata(metadata)
         fields.append(one)
     return pa.schema(fields)
+
+
+def plain_maps(kind: pa.DataType) -> pa.DataType:
+    """`kind` with maps as Arrow itself makes them. Parquet files name a map's inner fields as they
+    like; Lance keeps those names in the dataset, and then refuses rows that come without them."""
+    if pa.types.is_map(kind):
+        value = kind.item_field.with_name("value").with_type(plain_maps(kind.item_type))
+        return pa.map_(plain_maps(kind.key_type), value)
+    if pa.types.is_struct(kind):
+        return pa.struct([one.with_type(plain_maps(one.type)) for one in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(plain_maps(kind.value_type)))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(plain_maps(kind.value_type)))
+    return kind
 
 
 def create(table: Table, schema: pa.Schema) -> Any:

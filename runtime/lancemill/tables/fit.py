@@ -97,6 +97,8 @@ def meaning(kind: pa.DataType) -> object:
         return ("list", meaning(kind.value_type))
     if pa.types.is_struct(kind):
         return ("struct", tuple((one.name, meaning(one.type)) for one in kind))
+    if pa.types.is_map(kind):
+        return ("map", meaning(kind.key_type), meaning(kind.item_type))
     if pa.types.is_dictionary(kind):
         return meaning(kind.value_type)
     return str(kind)

@@ -8,6 +8,7 @@ from typing import Any
 
 import lance
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lancemill.errors import RunConflict, RunError
@@ -47,6 +48,25 @@ def test_rows_come_out_in_the_order_of_their_shards(open_lance: Any, tmp_path: P
     assert (done.rows, done.already) == (9, False)
     assert dataset.checkout_version(done.version).to_table() == dataset.to_table()
     assert dataset.to_table() == rows(0, 9)
+
+
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+def test_maps_are_stored_whatever_their_inner_fields_are_called(
+    open_lance: Any, tmp_path: Path, mode: str
+) -> None:
+    pairs = pa.map_(pa.string(), pa.int32())
+    values = [[("a", 1)], None, []]
+    nested = pa.array([[value] for value in values], pa.list_(pairs))
+    given = pa.table({"m": pa.array(values, pairs), "nested": nested})
+    pq.write_table(given, tmp_path / "in.parquet")
+    read = pq.ParquetFile(tmp_path / "in.parquet")
+    assert "('m')" in str(read.schema_arrow.field("m").type)
+    table = pa.Table.from_batches(list(read.iter_batches()), schema=read.schema_arrow)
+    for run in ("r1", "r2"):
+        assert open_lance(mode=mode).fit(table.schema) == []
+        pour(open_lance(mode=mode), [table], run=run).commit()
+    found = lance.dataset(tmp_path / "cats.lance").to_table()
+    assert found.to_pylist() == given.to_pylist() * (2 if mode == "append" else 1)
 
 
 def test_pictures_that_fill_several_pages_come_back_as_they_were(
