@@ -83,6 +83,19 @@ def fits_new(
     return mistakes
 
 
+def storable(output: pa.Schema, columns: Sequence[str] | None) -> list[Mistake]:
+    """Columns of `output` that no Lance dataset can have. `columns` is the sink's list."""
+    return [
+        Mistake(
+            _path(name, index, columns),
+            f"'{name}' has a dot in its name, which Lance keeps for fields of structs; expected "
+            "another name, such as by a sql stage",
+        )
+        for index, name in enumerate(output.names)
+        if "." in name
+    ]
+
+
 def meaning(kind: pa.DataType) -> object:
     """What tells types apart that a writer cannot turn into each other without loss."""
     if is_blob(kind) or _is_bytes(kind):

@@ -6,6 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from support.servers import faulty_http
@@ -138,6 +140,21 @@ def test_a_query_over_a_column_that_is_not_there_is_a_mistake(place: Place) -> N
     told = place.run(validate=wrong)
     assert told.status == 2
     assert "spec.validate[0].query" in told.all and "imgae" in told.all
+    assert not (place.folder / "out.lance").exists()
+
+
+@pytest.mark.parametrize(
+    ("columns", "where"), [(None, "lance"), (["id", "a.b"], "lance.columns[1]")]
+)
+def test_a_column_with_a_dot_in_its_name_is_a_mistake(
+    place: Place, columns: list[str] | None, where: str
+) -> None:
+    pq.write_table(pa.table({"a.b": ["x"], "id": [1]}), place.folder / "in.parquet")
+    source = {"table": {"format": "parquet", "uri": "in.parquet"}}
+    sink = {"lance": {"uri": "out.lance", **({"columns": columns} if columns else {})}}
+    told = place.run(source=source, stages=[], sink=sink)
+    assert told.status == 2
+    assert f"spec.sink.{where}  'a.b' has a dot in its name" in told.all
     assert not (place.folder / "out.lance").exists()
 
 
