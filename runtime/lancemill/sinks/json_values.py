@@ -9,6 +9,8 @@
 | list, vector | array; a tensor is an array of arrays, in its shape |
 | struct | object |
 | map | array of [key, value] |
+
+Intervals, unions, list views and run-end-encoded values have none: `has_json` tells.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ def to_json(values: pa.Array) -> Values:
         plain = values.to_pylist()
         return [None if v is None else base64.b64encode(v).decode() for v in plain]
     if pa.types.is_timestamp(kind):
+        if kind.tz is not None:
+            values = values.cast(pa.timestamp(kind.unit, "UTC"))
         texts = values.cast(pa.string()).to_pylist()
         return [None if text is None else text.replace(" ", "T", 1) for text in texts]
     if pa.types.is_struct(kind):
@@ -77,11 +81,48 @@ def from_json(values: Values, kind: pa.DataType) -> pa.Array:
         ]
         mask = pa.array([v is None for v in values], pa.bool_())
         return pa.StructArray.from_arrays(children, fields=list(kind), mask=mask)
-    if _is_any_list(kind) and not pa.types.is_map(kind):
+    if pa.types.is_map(kind):
+        return _map_from_json(values, kind)
+    if _is_any_list(kind):
         return _list_from_json(values, kind)
-    if _is_plain(kind) or pa.types.is_floating(kind) or pa.types.is_map(kind):
+    if pa.types.is_time(kind):
+        # Arrow reads times of day as a part of timestamps only.
+        texts = [None if v is None else f"1970-01-01T{v}" for v in values]
+        return pa.array(texts, pa.string()).cast(pa.timestamp(kind.unit)).cast(kind)
+    if pa.types.is_duration(kind):
+        return pa.array([None if v is None else int(v) for v in values], kind)
+    if _is_plain(kind) or pa.types.is_floating(kind):
         return pa.array(values, kind)
     return pa.array(values, pa.string()).cast(kind)
+
+
+def has_json(kind: pa.DataType) -> bool:
+    """Whether JSON has a way to write values of `kind`."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return has_json(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return has_json(kind.value_type)
+    if (
+        pa.types.is_interval(kind)
+        or pa.types.is_union(kind)
+        or pa.types.is_list_view(kind)
+        or pa.types.is_large_list_view(kind)
+        or pa.types.is_run_end_encoded(kind)
+    ):
+        return False
+    return all(has_json(kind.field(index).type) for index in range(kind.num_fields))
+
+
+def _map_from_json(values: Values, kind: pa.DataType) -> pa.Array:
+    pairs = [pair for v in values if v is not None for pair in v]
+    ends = np.cumsum([0, *(0 if v is None else len(v) for v in values)])
+    return pa.MapArray.from_arrays(
+        pa.array(ends, pa.int32()),
+        from_json([key for key, _ in pairs], kind.key_type),
+        from_json([item for _, item in pairs], kind.item_type),
+        type=kind,
+        mask=pa.array([v is None for v in values], pa.bool_()),
+    )
 
 
 def _list_from_json(values: Values, kind: pa.DataType) -> pa.Array:

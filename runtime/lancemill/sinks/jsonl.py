@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from lancemill.errors import Mistake
+from lancemill.ops.arrow_types import type_text
 from lancemill.sinks import json_values
 from lancemill.sinks.parts import Format, PartsSink
 from lancemill.sinks.sink import RunRef
@@ -62,6 +64,18 @@ class JsonlSink(PartsSink):
     def of(cls, spec: Any, base: Path) -> JsonlSink:
         """The sink of a manifest's `sink.jsonl`."""
         return cls(absolute(spec.uri, base), spec.storage, JsonlFormat())
+
+    def fit(self, schema: pa.Schema) -> list[Mistake]:
+        """Columns whose values JSON has no way to write."""
+        return [
+            Mistake(
+                "spec.sink.jsonl",
+                f"'{one.name}' is {type_text(one.type)}, which JSON lines cannot hold; leave it "
+                "out of columns, or make text of it by a sql stage",
+            )
+            for one in schema
+            if not json_values.has_json(one.type)
+        ]
 
 
 def _line(values: dict[str, Any]) -> bytes:

@@ -78,7 +78,7 @@ class PartsSink:
         return None
 
     def fit(self, schema: pa.Schema) -> list[Mistake]:
-        """Nothing: any rows can be written."""
+        """Nothing, where a format says nothing else: any rows can be written."""
         return []
 
     def prepare(self, schema: pa.Schema, run: RunRef, read: int | None = None) -> dict[str, Any]:

@@ -208,17 +208,40 @@ def test_values_are_written_as_json_has_them(tmp_path: Path) -> None:
     assert (third["float"], third["struct"]) == (None, {"a": None, "b": []})
 
 
+def test_times_with_a_zone_are_written_in_utc() -> None:
+    paris = pa.array([WHEN, None], pa.timestamp("us", "Europe/Paris"))
+    fixed = pa.array([WHEN], pa.timestamp("us", "+01:00"))
+    assert json_values.to_json(paris) == ["2026-01-02T03:04:05.000600Z", None]
+    assert json_values.to_json(fixed) == ["2026-01-02T03:04:05.000600Z"]
+    assert json_values.from_json(json_values.to_json(paris), paris.type) == paris
+
+
+def test_what_json_cannot_hold_is_told_by_its_column(tmp_path: Path) -> None:
+    months = pa.month_day_nano_interval()
+    union = pa.sparse_union([pa.field("a", pa.int8())])
+    kinds = {"key": pa.string(), "span": months, "deep": pa.list_(pa.struct([("u", union)]))}
+    schema = pa.schema([*kinds.items(), ("good", pa.map_(pa.string(), pa.time64("ns")))])
+    told = [str(mistake) for mistake in sink_at(tmp_path, "jsonl").fit(schema)]
+    assert [line.split(" is ")[0] for line in told] == [
+        "spec.sink.jsonl  'span'",
+        "spec.sink.jsonl  'deep'",
+    ]
+    assert sink_at(tmp_path, "parquet").fit(schema) == []
+
+
 TYPES = st.recursive(
     st.sampled_from(
         [
             *(pa.int8(), pa.uint64(), pa.float32(), pa.bool_(), pa.string(), pa.large_binary()),
             *(pa.timestamp("us", "UTC"), pa.date32(), TENSOR),
+            *(pa.time32("s"), pa.time64("ns"), pa.duration("ms")),
         ]
     ),
     lambda inner: st.one_of(
         inner.map(pa.list_),
         inner.map(pa.large_list),
         inner.map(lambda kind: pa.list_(kind, 2)),
+        inner.map(lambda kind: pa.map_(pa.string(), kind)),
         st.lists(inner, min_size=1, max_size=2).map(
             lambda kinds: pa.struct([(f"f{i}", kind) for i, kind in enumerate(kinds)])
         ),
@@ -236,6 +259,9 @@ def values_of(kind: pa.DataType) -> st.SearchStrategy[Any]:
         found = st.fixed_dictionaries({one.name: values_of(one.type) for one in kind})
     elif pa.types.is_fixed_size_list(kind):
         found = st.lists(values_of(kind.value_type), min_size=2, max_size=2)
+    elif pa.types.is_map(kind):
+        pair = st.tuples(st.text(st.characters(codec="utf-8")), values_of(kind.item_type))
+        found = st.lists(pair.map(list), max_size=3)
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
         found = st.lists(values_of(kind.value_type), max_size=3)
     else:
@@ -248,6 +274,9 @@ def values_of(kind: pa.DataType) -> st.SearchStrategy[Any]:
             pa.large_binary(): st.sampled_from(["", "AA==", "AAECAw=="]),
             pa.timestamp("us", "UTC"): st.just("2026-01-02T03:04:05.000600Z"),
             pa.date32(): st.just("2026-01-02"),
+            pa.time32("s"): st.sampled_from(["00:00:00", "23:59:59"]),
+            pa.time64("ns"): st.just("00:20:34.567890123"),
+            pa.duration("ms"): st.integers(-(2**63) + 1, 2**63 - 1).map(str),
         }[kind]
     return st.none() | found
 
