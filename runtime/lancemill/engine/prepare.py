@@ -26,7 +26,6 @@ from lancemill.sinks.sink import Sink
 from lancemill.sources import open_source
 from lancemill.sources.source import Source
 from lancemill.storage import absolute
-from lancemill.tables.fit import storable
 from lancemill_api import LanceDataset, MultimodalPipeline
 
 
@@ -84,7 +83,7 @@ def prepare(
         plan = build(pipeline, schema, resolved, always_keep=sink.needs_columns)
     except PlanError as error:
         raise PlanError([*mistakes, *error.mistakes]) from None
-    mistakes += sink.fit(plan.output) or _check_storable(pipeline, plan.output)
+    mistakes += sink.fit(plan.output)
     mistakes += _check_queries(pipeline, plan.output)
     if mistakes:
         raise PlanError(mistakes)
@@ -104,18 +103,6 @@ def _check_row_ids(pipeline: MultimodalPipeline, sink: Sink, base: Path) -> list
             f"mode addColumns adds to rows that it has read: expected table: {{format: lance, "
             f"uri: {sink.uri}}}",
         )
-    ]
-
-
-def _check_storable(pipeline: MultimodalPipeline, output: pa.Schema) -> list[Mistake]:
-    """What keeps columns out of any Lance dataset."""
-    lance = pipeline.spec.sink.lance
-    if lance is None:
-        return []
-    place = "spec.sink.lance"
-    return [
-        Mistake(f"{place}.{one.path}".rstrip("."), one.message)
-        for one in storable(output, lance.columns)
     ]
 
 

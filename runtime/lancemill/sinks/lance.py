@@ -24,7 +24,7 @@ from lancemill.storage import Location, open_store
 from lancemill.tables import commit, history
 from lancemill.tables.commit import Checkpoint, Proposal
 from lancemill.tables.create import create, table_schema
-from lancemill.tables.fit import fit, fits_new
+from lancemill.tables.fit import fit, fits_new, storable
 from lancemill.tables.history import History
 from lancemill.tables.journal import LedgerJournal
 from lancemill.tables.table import Table
@@ -104,6 +104,7 @@ class LanceSink:
         there = self.target_schema()
         if there is not None:
             mistakes += fit(schema, there, self.target.name, columns=self.target.columns)
+        mistakes = mistakes or storable(schema, self.target.columns)
         return [below(mistake, "spec.sink.lance") for mistake in mistakes]
 
     def prepare(self, schema: pa.Schema, run: RunRef, read: int | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from lancemill.tables import columns, commit, history
 from lancemill.tables.columns import ROW, Ids, NewColumns
 from lancemill.tables.commit import Proposal
 from lancemill.tables.create import create, table_schema
-from lancemill.tables.fit import fit, fits_new
+from lancemill.tables.fit import fit, fits_new, storable
 from lancemill.tables.history import History
 from lancemill.tables.table import Table
 
@@ -49,6 +49,7 @@ class AddColumnsSink(LanceSink):
         else:
             mistakes = fits_new(schema, self.target.blobs, "blobs")
             mistakes += self._fit_named(schema, there, made)
+            mistakes = mistakes or storable(schema, self.target.columns)
         return [below(mistake, "spec.sink.lance") for mistake in mistakes]
 
     def _fit_named(self, schema: pa.Schema, there: pa.Schema, made: list[str]) -> list[Mistake]:
