@@ -25,6 +25,8 @@ import pyarrow as pa
 HEADER = struct.Struct("<cQ")
 SETUP, BATCH, READY, ERROR, CONTRACT = b"S", b"B", b"R", b"E", b"C"
 """Tags: setup and batch go to the child; ready, batch, error and contract come back."""
+_STDERR = 2
+"""Where a function's print() goes: standard output is the run's own, and may be JSON."""
 _PYTHON = [sys.executable, "-P", "-u", "-X", "faulthandler"]
 """Not the working folder on the path (a file there would hide an installed module), output at
 once, and a traceback where native code crashes."""
@@ -73,6 +75,7 @@ class Child:
                 [*_PYTHON, "-m", "lancemill.ops.udf_child", *map(str, descriptors)],
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
+                stdout=_STDERR,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         finally:

@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, redirect_stdout, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
@@ -67,6 +67,7 @@ class Console:
         self._mode = resolve(mode, out)
         self._for_people = sys.stderr if mode == "auto" and self._mode == "json" else None
         self._view = _view(self._mode, out, interval, width)
+        self._elsewhere = ExitStack()
 
     def start(self, title: str, meter: Meter) -> None:
         """Begin to show a run; `title` is `cats · run 7f3a`."""
@@ -94,9 +95,13 @@ class Console:
         self._view.close()
 
     def __enter__(self) -> Console:
+        if self._mode == "json":
+            # What a user's function prints would stand between the lines.
+            self._elsewhere.enter_context(redirect_stdout(sys.stderr))
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._elsewhere.close()
         self.close()
 
 

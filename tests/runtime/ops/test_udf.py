@@ -566,8 +566,8 @@ def test_a_process_ends_with_the_operation_and_what_it_prints_is_seen(code, tmp_
             return {"out": batch["n"]}
     """)
     run(tmp_path, isolation="process")
-    said = capfd.readouterr().out
-    assert said.startswith("pid ")
+    out, said = capfd.readouterr()
+    assert (out, said[:4]) == ("", "pid ")
     with pytest.raises(ProcessLookupError):
         os.kill(int(said.split()[1]), 0)
 
@@ -588,13 +588,13 @@ def test_a_busy_process_ends_when_its_parent_is_killed(code, tmp_path):
         child.prepare(60)
         child.call(pa.record_batch({{"n": [1]}}), None)
     """)
-    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline().strip().isdigit()
+    with subprocess.Popen([sys.executable, "-c", parent], stderr=subprocess.PIPE) as process:
+        assert process.stderr.readline().strip().isdigit()
         process.kill()
         # Both write to this pipe: it ends when the last of them has.
-        ended, _, _ = select.select([process.stdout], [], [], 60)
+        ended, _, _ = select.select([process.stderr], [], [], 60)
         assert ended, "the child outlived its parent"
-        assert process.stdout.read() == b""
+        assert process.stderr.read() == b""
 
 
 def test_closing_ends_a_call_that_is_under_way(code, tmp_path):

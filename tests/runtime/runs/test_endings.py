@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from .given import Place
+from .given import Place, lancemill
 
 FUNCTIONS = """\
 class Closing:
@@ -12,6 +13,15 @@ class Closing:
         return {"one": [1] * len(batch)}
     def close(self):
         raise OSError("the device is gone")
+
+class Telling(Closing):
+    def __call__(self, batch):
+        print("some", len(batch))
+        return {"one": [1] * len(batch)}
+
+class Leaving(Closing):
+    def __call__(self, batch):
+        raise SystemExit
 
 class Starting(Closing):
     def __init__(self):
@@ -45,3 +55,19 @@ def test_an_operation_that_cannot_end_keeps_no_row_from_being_committed(place: P
     told = place.run(**with_function(place, "Closing"))
     assert told.status == 0
     assert place.keys() == keys
+
+
+def test_a_function_that_leaves_the_program_ends_no_run_without_a_word(place: Place) -> None:
+    place.pictures(3)
+    told = place.run(**with_function(place, "Leaving"))
+    assert told.status == 1
+    assert "SystemExit" in told.all
+    assert place.keys() == []
+
+
+def test_what_a_function_prints_does_not_stand_between_the_lines_of_json(place: Place) -> None:
+    place.pictures(3)
+    told = lancemill("run", place.manifest(**with_function(place, "Telling")), "--json")
+    assert told.status == 0
+    assert [json.loads(line)["event"] for line in told.out.splitlines()][-1] == "finished"
+    assert "some 3" in told.err
