@@ -71,6 +71,19 @@ def test_with_the_condition_mended_the_run_commits_without_doing_shards_again(
     assert data_files(place) == files
 
 
+@pytest.mark.parametrize("sink", ["lance", "jsonl"])
+def test_a_condition_is_checked_also_where_the_source_has_no_row(place: Place, sink: str) -> None:
+    (place.folder / "pictures").mkdir()
+    into = {sink: {"uri": f"out.{sink}", "columns": ["key"]}}
+    line = one_line(place.run(sink=into, stages=[], validate=at_least(1)), 1)
+    assert "enough: found 0, expected at least 1" in line
+    assert "nothing to do" in place.run(sink=into, stages=[], validate=at_least(0)).first
+    incremental = {"objects": {"uri": "pictures", "incremental": True}}
+    if sink == "lance":
+        told = place.run(sink=into, stages=[], validate=at_least(1), source=incremental)
+        assert "nothing to do" in told.first
+
+
 def test_a_commit_that_lacks_a_shard_is_refused(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
