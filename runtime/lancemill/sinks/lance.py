@@ -232,8 +232,8 @@ class LanceSink:
         about one of the same name that was made anew."""
         dataset = self.target.table.find()
         if dataset is not None and dataset.version >= base["version"]:
-            now = history.transaction_of(dataset, base["version"])
-            if now is None or now == base.get("transaction", now):
+            began, now = base.get("transaction"), history.transaction_of(dataset, base["version"])
+            if began == now or None in (began, now):
                 return
         raise RunConflict(
             f"{self.uri} is not there any more as run {run.run} found it: it was removed"

@@ -165,12 +165,15 @@ def repair(table: Table) -> None:
 
 def _is_late(dataset: Any, entry: Entry) -> bool:
     """Whether an incremental run's commit came behind another one of its pipeline, and its driver
-    died before it saw that. A run that is mirrored has looked."""
+    died before it saw that. A run that is mirrored has looked, and those before all that are have
+    been looked at by them."""
     properties = entry.properties
     if history.AFTER not in properties:
         return False
-    settled = {record.run for record in history.mirrored(dataset, properties[history.PIPELINE])}
-    if properties[history.RUN] in settled:
+    known = history.mirrored(dataset, properties[history.PIPELINE])
+    if len(known) == history.MIRRORED_RUNS and entry.version < known[-1].version:
+        return False
+    if properties[history.RUN] in (record.run for record in known):
         return False
     return history.overtaken_by(dataset, entry) is not None
 
