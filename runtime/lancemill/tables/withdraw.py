@@ -46,6 +46,8 @@ def take_back_overtaken(table: Table, entry: Entry) -> None:
     """
     key = json.loads(entry.properties[history.KEY])
     read_version = int(entry.properties[history.READ])
+    if entry.version - read_version <= 1:
+        return
     between = history.since(table.open(entry.version - 1), read_version)
     if between.complete and not any(other.operation in ADDED for other in between.entries):
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lance import LanceDataset, LanceOperation, Transaction
 from lancemill.sinks import open_sink
 from lancemill.tables import history
 from lancemill_api.sink import Sink as SinkSpec
-from support.pour import pour
+from support.pour import Pour, pour
 
 
 def rows(numbers: list[int], factor: int = 1) -> pa.Table:
@@ -211,49 +212,49 @@ def test_a_key_that_another_writer_adds_during_the_merge_is_there_once(
     }
 
 
+def overtaken(open_lance: Any, also: Callable[[str], None]) -> Pour:
+    """A merge of k1 = 1, during whose commit another one adds k1 = 100; `also` follows both."""
+    pour(open_lance("upsert", key=["key"]), [rows([0])], run="a").commit()
+    sink = open_lance("upsert", key=["key"])
+    run = pour(sink, [rows([1], 1)], run="b")
+
+    def another(point: str) -> None:
+        if point == "proposed" and lance.dataset(sink.uri).count_rows() == 1:
+            pour(open_lance("upsert", key=["key"]), [rows([1], 100)], run="c").commit()
+        also(point)
+
+    sink.checkpoint = another
+    return run
+
+
 @pytest.mark.parametrize("compacted", [False, True])
 def test_a_key_that_another_merge_adds_meanwhile_is_there_once(
     open_lance: Any, tmp_path: Path, compacted: bool
 ) -> None:
-    pour(open_lance("upsert", key=["key"]), [rows([0])], run="a").commit()
-    sink = open_lance("upsert", key=["key"])
-    run = pour(sink, [rows([1], 1)], run="b")
-    uri = str(tmp_path / "cats.lance")
+    def compact(point: str) -> None:
+        if point == "proposed" and compacted:
+            lance.dataset(tmp_path / "cats.lance").optimize.compact_files()
 
-    def another(point: str) -> None:
-        if point == "proposed" and lance.dataset(uri).count_rows() == 1:
-            pour(open_lance("upsert", key=["key"]), [rows([1], 100)], run="c").commit()
-            if compacted:
-                lance.dataset(uri).optimize.compact_files()
-
-    sink.checkpoint = another
-    run.commit()
-    assert lance.dataset(uri).count_rows() == 2
+    overtaken(open_lance, compact).commit()
+    assert lance.dataset(tmp_path / "cats.lance").count_rows() == 2
     assert {key: row["n"] for key, row in there(tmp_path).items()} == {"k0": 0, "k1": 1}
 
 
 def test_what_replaced_a_doubled_key_later_stays_when_its_merge_is_resumed(
     open_lance: Any, tmp_path: Path
 ) -> None:
-    pour(open_lance("upsert", key=["key"]), [rows([0])], run="a").commit()
-    sink = open_lance("upsert", key=["key"])
-    run = pour(sink, [rows([1], 1)], run="b")
-    uri = str(tmp_path / "cats.lance")
-
-    def another(point: str) -> None:
-        if point == "proposed" and lance.dataset(uri).count_rows() == 1:
-            pour(open_lance("upsert", key=["key"]), [rows([1], 100)], run="c").commit()
+    def die(point: str) -> None:
         if point == "committed":
             raise KeyboardInterrupt
 
-    sink.checkpoint = another
+    run = overtaken(open_lance, die)
     with pytest.raises(KeyboardInterrupt):
         run.commit()
-    assert lance.dataset(uri).count_rows() == 3
+    assert lance.dataset(tmp_path / "cats.lance").count_rows() == 3
     pour(open_lance("upsert", key=["key"]), [rows([1], 7)], run="d").commit()
-    sink.checkpoint = lambda _: None
+    run.sink.checkpoint = lambda _: None  # type: ignore[attr-defined]
     assert run.commit().already
-    assert lance.dataset(uri).count_rows() == 2
+    assert lance.dataset(tmp_path / "cats.lance").count_rows() == 2
     assert {key: row["n"] for key, row in there(tmp_path).items()} == {"k0": 0, "k1": 7}
 
 
