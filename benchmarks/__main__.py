@@ -25,7 +25,7 @@ PACKAGES = ("lancemill", "pylance", "pyarrow", "daft", "ray", "pillow", "simplej
 def arguments(groups: Sequence[Group], description: str | None) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, help="of every group; else as the suite says")
     parser.add_argument("--quick", action="store_true", help=f"one round of {QUICK} pictures")
     parser.add_argument(
         "--only",
@@ -87,7 +87,8 @@ def main(
     failures: list[Failure] = []
     for group in chosen(groups, given.only):
         count = min(QUICK, group.count) if given.quick else group.count
-        for outcome in run_group(group, count, 1 if given.quick else given.rounds):
+        rounds = 1 if given.quick else given.rounds or group.rounds
+        for outcome in run_group(group, count, rounds):
             if isinstance(outcome, Run):
                 runs.append(outcome)
                 told = f"{outcome.rows / outcome.seconds:.0f} images/s"

@@ -74,7 +74,7 @@ def prepare() -> None:
 
 def run_group(group: Group, count: int, rounds: int) -> Iterator[Run | Failure]:
     """All rounds of a group, on `count` pictures."""
-    for number in range(min(rounds, group.rounds or rounds)):
+    for number in range(rounds):
         turn = number % len(group.cases)
         for case in (*group.cases[turn:], *group.cases[:turn]):
             try:
