@@ -22,6 +22,12 @@ from lancemill_api.places import Step, path_text
 MOST_VALUES = 200_000
 """Values in a document, aliases counted each time: a few lines of YAML can stand for billions."""
 
+MOST_DEPTH = 100
+"""Mappings and lists within each other: no manifest has a dozen."""
+
+LONGEST_SHOWN = 40
+"""Digits of a number that a message repeats."""
+
 _TRUE = {"y", "yes", "true", "on"}
 _PREFIX = "tag:yaml.org,2002:"
 _RESOLVED: tuple[tuple[str, str, str], ...] = (
@@ -149,7 +155,7 @@ def _syntax_hint(line: str, problem: str) -> str:
 
 
 class _TooMuchError(Exception):
-    pass
+    """Says what there is too much of."""
 
 
 class _Maker:
@@ -165,15 +171,17 @@ class _Maker:
         line = _line(node)
         try:
             value = self.make(node, ())
-        except _TooMuchError:
+        except _TooMuchError as error:
             value = None
-            self.mistakes = [Mistake("", f"holds over {MOST_VALUES} values", line=line)]
+            self.mistakes = [Mistake("", str(error), line=line)]
         return Document(value, line, self.lines, self.mistakes)
 
     def make(self, node: yaml.Node, at: tuple[Step, ...]) -> Any:
         self.values += 1
         if self.values > MOST_VALUES:
-            raise _TooMuchError
+            raise _TooMuchError(f"holds over {MOST_VALUES} values")
+        if len(self.open) >= MOST_DEPTH:
+            raise _TooMuchError(f"is nested more than {MOST_DEPTH} deep")
         self.lines.setdefault(path_text(at), _line(node))
         if any(node is one for one in self.open):
             return self.refuse(node, at, "contains itself by an alias; write it out")
@@ -218,7 +226,8 @@ class _Maker:
             value = _number(kind, text)
             if value is not None:
                 return value
-            return self.refuse(node, at, f"is {text}, which JSON cannot hold")
+            shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+            return self.refuse(node, at, f"is {shown}, which JSON cannot hold")
         return self.refuse(node, at, f"has the YAML tag {node.tag}; expected plain values")
 
     def refuse(self, node: yaml.Node, at: tuple[Step, ...], message: str) -> None:
@@ -245,7 +254,10 @@ def _number(kind: str, text: str) -> int | float | None:
     digits = text.replace("_", "").lower()
     if kind == "int":
         octal = re.fullmatch(r"([-+]?)0([0-7]+)", digits)
-        return int(f"{octal[1]}0o{octal[2]}" if octal else digits, 0)
+        try:
+            return int(f"{octal[1]}0o{octal[2]}" if octal else digits, 0)
+        except ValueError:  # Python reads no more than some thousand digits.
+            return None
     if "inf" in digits or "nan" in digits:
         return None
     value = float(digits)

@@ -36,6 +36,20 @@ def test_what_json_cannot_hold_is_a_mistake(text: str) -> None:
     assert mistake.line == 1
 
 
+@pytest.mark.parametrize("depth", [101, 330, 700])
+def test_what_is_nested_too_deep_is_a_mistake(depth: int) -> None:
+    (document,) = read("a: 1\nb: " + "[" * depth + "]" * depth)[0]
+    (mistake,) = document.mistakes
+    assert mistake.message == "is nested more than 100 deep"
+
+
+def test_a_number_of_thousands_of_digits_is_a_mistake_that_shows_its_first() -> None:
+    (document,) = read("a: " + "7" * 5000)[0]
+    (mistake,) = document.mistakes
+    assert mistake.path == "a"
+    assert mistake.message == f"is {'7' * 40}…, which JSON cannot hold"
+
+
 def test_every_field_has_its_line() -> None:
     (document,) = read("a:\n  b: 1\n  c:\n  - x\n  - {d: 2}\n")[0]
     assert document.lines == {

@@ -89,6 +89,11 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("LANCEMILL_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.strerror:
+            # A full disk, a file that may not be written: the machine's, not ours.
+            place = f"{error.filename}: " if error.filename else ""
+            typer.echo(f"✗ {place}{error.strerror.lower()}", err=True)
+            sys.exit(1)
         what = " ".join(f"{type(error).__name__}: {error}".split())
         typer.echo(f"✗ internal error, a bug in Lancemill: {what}", err=True)
         typer.echo("  `lancemill --debug …` gives the traceback to report it with", err=True)

@@ -34,7 +34,7 @@ def view(
         name = Path(uri.rstrip("/")).name
         sheet = make_sheet(table, name, about, first_row=start)
         rich_console(sys.stdout).print(terminal_table(sheet))
-        if any(card.pictures for card in sheet.cards):
+        if output is not None or any(card.pictures for card in sheet.cards):
             place = output or Path(f"{name}.html")
             write_sheet(sheet, place)
-            typer.echo(f"pictures: {place}")
+            typer.echo(f"contact sheet: {place}")

@@ -21,6 +21,9 @@ from lancemill.storage import Location
 BEAT_SECONDS = 5.0
 """How often an attempt says that it is alive; who doubts it watches for more than two beats."""
 
+_DEAD = ("Z", "X")
+"""States of a process that is over and still has its number."""
+
 
 def identity(epoch: int, settles: bool = False) -> dict[str, Any]:
     """What an attempt says of itself when it claims a run.
@@ -66,9 +69,11 @@ def _boot() -> str:
 
 
 def _process_start(pid: int) -> str | None:
-    """What tells a process from a later one with its number; None when there is none."""
+    """What tells a process from a later one with its number; None when there is none, or only
+    what its parent has not yet asked about."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        state, *told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if state in _DEAD else told[18]
     except OSError:
         pass
     if Path("/proc/self").exists():

@@ -5,6 +5,7 @@ The grammar is the API's; what a type is in Arrow is the runtime's business, and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import singledispatch
 
 import pyarrow as pa
@@ -75,6 +76,35 @@ def vector_or_tensor(item: pa.DataType, shape: tuple[int, ...]) -> pa.DataType:
     if len(shape) == 1:
         return pa.list_(item, shape[0])
     return pa.fixed_shape_tensor(item, list(shape))
+
+
+def deeply(kind: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
+    """`kind` with `change` made to all types within it, the innermost first, and then to itself."""
+    if pa.types.is_struct(kind):
+        kind = pa.struct([one.with_type(deeply(one.type, change)) for one in kind])
+    elif pa.types.is_map(kind):
+        item = kind.item_field.with_type(deeply(kind.item_type, change))
+        kind = pa.map_(kind.key_field.with_type(deeply(kind.key_type, change)), item)
+    elif pa.types.is_list(kind):
+        kind = pa.list_(kind.value_field.with_type(deeply(kind.value_type, change)))
+    elif pa.types.is_large_list(kind):
+        kind = pa.large_list(kind.value_field.with_type(deeply(kind.value_type, change)))
+    elif pa.types.is_fixed_size_list(kind):
+        item = kind.value_field.with_type(deeply(kind.value_type, change))
+        kind = pa.list_(item, kind.list_size)
+    return change(kind)
+
+
+def without_views(kind: pa.DataType) -> pa.DataType:
+    """`kind` with plain text and bytes for Arrow's views of them, which Arrow itself can neither
+    filter nor take rows of."""
+    return deeply(kind, _without_view)
+
+
+def _without_view(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    return pa.binary() if pa.types.is_binary_view(kind) else kind
 
 
 def type_text(kind: pa.DataType) -> str:

@@ -3,6 +3,7 @@
     [rows], [rows, 1]      a number (or text) for each row
     [rows, n]              float32[n], a vector
     [rows, a, b, …]        float32[a,b,…], a tensor
+    … of text              list<string>, list<list<string>>, …
 
 Sizes that the model leaves open are found by running it once on zeros of the columns' shapes.
 """
@@ -33,7 +34,10 @@ class Output:
     @property
     def kind(self) -> pa.DataType:
         if self.element is np.object_:
-            return pa.string()
+            text: pa.DataType = pa.string()
+            for _ in self.shape:
+                text = pa.list_(text)
+            return text
         item = pa.from_numpy_dtype(self.element)
         return vector_or_tensor(item, self.shape) if self.shape else item
 
@@ -41,6 +45,9 @@ class Output:
         """The column: `values` for the rows that are `filled`, null for the others, in order."""
         if not self.shape:
             return _scalars(values.reshape(-1), filled, self.kind)
+        if self.element is np.object_:
+            rows = iter(values.tolist())
+            return pa.array([next(rows) if there else None for there in filled], self.kind)
         size = int(np.prod(self.shape))
         spread = np.zeros((len(filled), size), self.element)
         spread[filled] = values.reshape(-1, size)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lancemill.errors import Mistake, PlanError, RunError
+from lancemill.ops.arrow_types import deeply
 from lancemill.ops.duckdb_session import connect, functions
 from lancemill.ops.operation import (
     UNKNOWN,
@@ -155,11 +156,13 @@ def _described(
         found = connection.sql(text).to_arrow_table().schema
     except duckdb.Error as error:
         untyped = any(schema.field(name).type == UNKNOWN for name in used)
-        # No column's type would bring a function or a type into being.
+        # No column's type would bring a function, a type or another column into being.
+        if missing := _missing(error, select, schema, path):
+            raise missing from None
         if untyped and not isinstance(error, duckdb.CatalogException):
             unknown = [pa.field(item.name or "?", UNKNOWN) for item in select.in_query]
             return unknown, set()
-        raise _told(error, select, schema, path) from None
+        raise QueryError(_first_line(error)) from None
     strange = operators - _ROW_WISE - {name for name in operators if name.endswith("_SCAN")}
     if strange:
         raise QueryError(f"does not work row by row: it needs {', '.join(sorted(strange))}")
@@ -178,14 +181,15 @@ def _operators(connection: DuckDBPyConnection, text: str) -> set[str]:
     return found
 
 
-def _told(error: Exception, select: Select, schema: pa.Schema, path: str) -> Exception:
+def _missing(error: Exception, select: Select, schema: pa.Schema, path: str) -> PlanError | None:
+    """The mistake that a column is not there, where it is that which DuckDB found."""
     for name in select.unknown:
         if f'"{name}"' in str(error):
             try:
                 require_column(schema, name, path)
-            except PlanError as better:
-                return better
-    return QueryError(_first_line(error))
+            except PlanError as mistake:
+                return mistake
+    return None
 
 
 def _first_line(error: Exception) -> str:
@@ -194,13 +198,13 @@ def _first_line(error: Exception) -> str:
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """`kind` with the usual names inside of lists: DuckDB leaves them empty or calls them `l`."""
+    return deeply(kind, _usual_list)
+
+
+def _usual_list(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_fixed_size_list(kind):
-        return pa.list_(plain_type(kind.value_type), kind.list_size)
-    if pa.types.is_list(kind):
-        return pa.list_(plain_type(kind.value_type))
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(plain_type(field.type)) for field in kind])
-    return kind
+        return pa.list_(kind.value_type, kind.list_size)
+    return pa.list_(kind.value_type) if pa.types.is_list(kind) else kind
 
 
 class Sql:
@@ -337,25 +341,4 @@ def _chosen(column: pa.Array, origin: Rows | None) -> pa.Array:
     first, last = int(origin[0]), int(origin[-1])
     if last - first + 1 == len(origin) and bool(np.all(np.diff(origin) == 1)):
         return column.slice(first, len(origin))
-    plain = _without_views(column.type)
-    if plain != column.type:  # Arrow takes rows of no view.
-        return column.cast(plain).take(pa.array(origin)).cast(column.type)
     return column.take(pa.array(origin))
-
-
-def _without_views(kind: pa.DataType) -> pa.DataType:
-    """`kind` with large strings and binaries for views of them, inside of it too."""
-    if pa.types.is_string_view(kind):
-        return pa.large_string()
-    if pa.types.is_binary_view(kind):
-        return pa.large_binary()
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_without_views(field.type)) for field in kind])
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_without_views(kind.value_type)))
-    if pa.types.is_large_list(kind):
-        return pa.large_list(kind.value_field.with_type(_without_views(kind.value_type)))
-    if pa.types.is_fixed_size_list(kind):
-        item = kind.value_field.with_type(_without_views(kind.value_type))
-        return pa.list_(item, kind.list_size)
-    return kind

@@ -63,6 +63,7 @@ def closing_lines(summary: RunSummary) -> list[str]:
     """What a terminal shows when the run is over; the first line begins with its mark."""
     head = _headline(summary)
     below = [
+        *([f"{summary.target} stays as it was"] if summary.result == "nothing-to-do" else []),
         *_resources(summary),
         *_diagnosis(summary),
         *_checks(summary),

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from lancemill.errors import StorageError
+from lancemill.ops.arrow_types import without_views
 from lancemill.sources.parquet_rows import ParquetRows, by_bytes
 from lancemill.sources.shards import cut_evenly
 from lancemill.sources.source import Shard
@@ -107,8 +108,10 @@ class ParquetTableSnapshot:
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
-    """Without the notes of the program that wrote it (pandas' index and the like)."""
-    return schema.remove_metadata()
+    """Without the notes of the program that wrote it (pandas' index and the like), and without
+    its views of text and bytes."""
+    fields = [one.with_type(without_views(one.type)) for one in schema]
+    return pa.schema(fields)
 
 
 def _check_alike(reader: ParquetRows, schema: pa.Schema, first: str) -> None:
@@ -124,5 +127,9 @@ def _check_alike(reader: ParquetRows, schema: pa.Schema, first: str) -> None:
 
 
 def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch with the table's own fields (another file may differ in nullability only)."""
-    return pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+    """The batch with the table's own fields (another file may differ in nullability and views)."""
+    columns = [
+        column if column.type == one.type else column.cast(one.type)
+        for column, one in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from lancemill.ops.arrow_types import deeply
 from lancemill.storage import explain
 from lancemill.tables.table import Table
 from lancemill.tables.types import is_blob
@@ -32,7 +33,7 @@ def table_schema(
 
     fields = []
     for one in schema:
-        one = one.with_type(plain_maps(one.type))
+        one = one.with_type(deeply(one.type, _usual_map))
         if one.name in blobs and not is_blob(one.type):
             one = lance.blob_field(one.name, nullable=one.nullable).with_metadata(one.metadata)
         if one.name in key:
@@ -42,18 +43,11 @@ def table_schema(
     return pa.schema(fields)
 
 
-def plain_maps(kind: pa.DataType) -> pa.DataType:
-    """`kind` with maps as Arrow itself makes them. Parquet files name a map's inner fields as they
-    like; Lance keeps those names in the dataset, and then refuses rows that come without them."""
+def _usual_map(kind: pa.DataType) -> pa.DataType:
+    """A map as Arrow itself makes it. Parquet files name a map's inner fields as they like; Lance
+    keeps those names in the dataset, and then refuses rows that come without them."""
     if pa.types.is_map(kind):
-        value = kind.item_field.with_name("value").with_type(plain_maps(kind.item_type))
-        return pa.map_(plain_maps(kind.key_type), value)
-    if pa.types.is_struct(kind):
-        return pa.struct([one.with_type(plain_maps(one.type)) for one in kind])
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(plain_maps(kind.value_type)))
-    if pa.types.is_large_list(kind):
-        return pa.large_list(kind.value_field.with_type(plain_maps(kind.value_type)))
+        return pa.map_(kind.key_type, kind.item_field.with_name("value"))
     return kind
 
 

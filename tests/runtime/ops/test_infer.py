@@ -253,6 +253,19 @@ def test_numbers_vectors_and_text_go_in_and_come_out(tmp_path):
     assert outcome.rows.schema.field("o").type == pa.float32()
 
 
+def test_several_texts_for_a_row_come_out_as_lists(tmp_path):
+    model = write_model(
+        tmp_path / "texts.onnx",
+        {"a": ("string", ("n", 1)), "b": ("string", ("n", 1))},
+        [("Concat", ["a", "b"], ["pair"], {"axis": 1})],
+        {"pair": ("string", ("n", 2))},
+    )
+    rows = pa.record_batch({"x": ["a", None, "ü"], "y": ["1", "2", ""]})
+    outcome = run(spec_of(model, {"x": "a", "y": "b"}, {"pair": "p"}), rows)
+    assert outcome.rows["p"].type == pa.list_(pa.string())
+    assert outcome.rows["p"].to_pylist() == [["a", "1"], None, ["ü", ""]]
+
+
 def test_tensors_of_numbers_go_in_as_they_are(tmp_path):
     numbers = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     rows = pa.record_batch({"t": pa.FixedShapeTensorArray.from_numpy_ndarray(numbers)})

@@ -80,31 +80,6 @@ def test_a_filter_says_which_rows_remain_in_order():
     assert outcome.rows["image"].equals(ROWS["image"].take(pa.array([0, 3, 4, 5, 6, 7])))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pa.string_view(),
-        pa.binary_view(),
-        pa.list_(pa.string_view()),
-        pa.large_list(pa.binary_view()),
-        pa.list_(pa.string_view(), 1),
-        pa.struct({"a": pa.string_view(), "b": pa.list_(pa.binary_view())}),
-    ],
-    ids=str,
-)
-def test_a_filter_carries_views(kind):
-    def value(n):
-        if pa.types.is_struct(kind):
-            return {"a": n, "b": [n.encode(), None]}
-        flat = n if "string" in str(kind) else n.encode()
-        return [flat] if kind.num_fields else flat
-
-    values = [None, *(value(str(n) * 20) for n in range(1, 5))]
-    rows = pa.record_batch({"n": range(5), "v": pa.array(values, kind)})
-    _, outcome = run("select v from input where n % 2 = 0", rows)
-    assert outcome.rows["v"].to_pylist() == values[::2]
-
-
 def test_a_filter_that_no_row_passes_gives_no_rows():
     _, outcome = run("select *, upper(key) as big from input where score > 99")
     assert len(outcome.rows) == 0
@@ -385,6 +360,12 @@ def test_a_function_that_there_is_not_is_told_beside_a_column_whose_type_is_unkn
     for expression in ("nope(key)", "nope(later)"):
         (mistake,) = mistakes_of(f"select later::int as n, {expression} as z from input", schema)
         assert "Scalar Function with name nope does not exist" in mistake
+
+
+def test_a_column_that_there_is_not_is_told_beside_a_column_whose_type_is_unknown():
+    schema = pa.schema([("key", pa.string()), ("later", UNKNOWN)])
+    (mistake,) = mistakes_of("select later::int as n, upper(kye) as z from input", schema)
+    assert "column 'kye' is made by no earlier stage; did you mean key?" in mistake
 
 
 def test_a_query_that_does_not_fit_a_column_of_nulls_ends_the_run_and_no_row_is_blamed():

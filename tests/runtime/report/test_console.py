@@ -299,7 +299,8 @@ def test_nothing_to_do_is_a_success_that_says_so() -> None:
         result="nothing-to-do", message="no object is new since run 7f39", quarantined={}
     )
     assert closing_lines(idle) == [
-        "✓ cats · run 7f3a · nothing to do: no object is new since run 7f39"
+        "✓ cats · run 7f3a · nothing to do: no object is new since run 7f39",
+        f"  {idle.target} stays as it was",
     ]
     assert verdict(idle) == "Nothing to do: no object is new since run 7f39."
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lancemill import Pipeline
+from support import killing
 
 from .given import SIDE, Place, lance, lancemill, small_shards, spec
 
@@ -216,3 +217,38 @@ def test_the_same_input_gives_the_same_content_with_any_number_of_cores(
     place.arguments = small_shards(place.folder / "pictures", 5)
     place.run()
     assert place.dataset().to_table().equals(place.dataset("reference.lance").to_table())
+
+
+def test_a_contact_sheet_that_was_asked_for_is_written_also_without_pictures(place: Place) -> None:
+    place.pictures(2)
+    assert (
+        place.run(stages=[], sink={"lance": {"uri": "out.lance", "columns": ["key"]}}).status == 0
+    )
+    sheet = place.folder / "sheet.html"
+    told = lancemill("view", place.folder / "out.lance", "-o", sheet)
+    assert told.status == 0
+    assert "p001.jpg" in sheet.read_text(encoding="utf-8")
+
+
+def test_a_file_that_cannot_be_written_is_told_in_one_line_and_is_no_bug(place: Place) -> None:
+    place.pictures(2)
+    assert place.run().status == 0
+    told = killing.command("view", str(place.folder / "out.lance"), "-o", "/dev/full")
+    assert told.returncode == 1
+    assert told.stderr == "✗ no space left on device\n"
+    told = killing.command("view", str(place.folder / "out.lance"), "-o", "nowhere/sheet.html")
+    assert told.returncode == 1
+    assert told.stderr == "✗ nowhere/sheet.html: no such file or directory\n"
+
+
+def test_an_empty_source_leaves_what_an_overwriting_sink_has_and_says_so(place: Place) -> None:
+    keys = place.pictures(2)
+    into = {"lance": {"uri": "out.lance", "mode": "overwrite", "columns": ["key"]}}
+    assert place.run(stages=[], sink=into).status == 0
+    for key in keys:
+        (place.folder / "pictures" / key).unlink()
+    told = place.run(stages=[], sink=into)
+    assert told.status == 0
+    assert "nothing to do" in told.first
+    assert "out.lance stays as it was" in told.all
+    assert place.keys() == keys

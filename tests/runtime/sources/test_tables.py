@@ -125,6 +125,40 @@ class TestParquet:
         with pytest.raises(StorageError, match="does not exist"):
             table("b.parquet", "parquet", tmp_path).schema()
 
+    @pytest.mark.parametrize(
+        ("kind", "plain"),
+        [
+            (pa.string_view(), pa.string()),
+            (pa.binary_view(), pa.binary()),
+            (pa.list_(pa.string_view()), pa.list_(pa.string())),
+            (pa.large_list(pa.binary_view()), pa.large_list(pa.binary())),
+            (pa.list_(pa.string_view(), 1), pa.list_(pa.string(), 1)),
+            (pa.map_(pa.string(), pa.string_view()), pa.map_(pa.string(), pa.string())),
+            (
+                pa.struct({"a": pa.string_view(), "b": pa.list_(pa.binary_view())}),
+                pa.struct({"a": pa.string(), "b": pa.list_(pa.binary())}),
+            ),
+        ],
+        ids=str,
+    )
+    def test_views_are_read_as_plain_text_and_bytes(
+        self, kind: pa.DataType, plain: pa.DataType, tmp_path: Path
+    ) -> None:
+        def value(text: str) -> object:
+            if pa.types.is_struct(kind):
+                return {"a": text, "b": [text.encode(), None]}
+            flat = text if "string" in str(kind) else text.encode()
+            if pa.types.is_map(kind):
+                return [("k", flat)]
+            return [flat] if kind.num_fields else flat
+
+        values = [None, *(value(str(n) * 20) for n in range(1, 5))]
+        written = pa.table({"v": pa.array(values, plain).cast(kind)})
+        pq.write_table(written, tmp_path / "a.parquet")
+        snapshot = table("a.parquet", "parquet", tmp_path).take_snapshot("")
+        assert snapshot.schema.field("v").type.equals(plain)
+        assert [row["v"] for row in rows(snapshot, ["v"])] == values
+
     def test_batches_stay_near_the_bytes_asked_for(self, tmp_path: Path) -> None:
         pq.write_table(pa.table({"b": [b"x" * 1000] * 100}), tmp_path / "a.parquet")
         snapshot = table("a.parquet", "parquet", tmp_path).take_snapshot("")
