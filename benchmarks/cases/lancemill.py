@@ -19,7 +19,6 @@ MANIFESTS = Path(__file__).parents[1] / "manifests"
 
 
 def prepare(given: Namespace) -> case.Job:
-    import cv2  # noqa: F401
     import duckdb  # noqa: F401
     import lance
     import simplejpeg  # noqa: F401

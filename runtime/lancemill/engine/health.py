@@ -92,7 +92,10 @@ def _jpeg() -> str:
     grey = np.full((16, 16, 3), 128, np.uint8)
     decoded = simplejpeg.decode_jpeg(simplejpeg.encode_jpeg(grey))
     assert abs(int(decoded.mean()) - 128) < 3
-    return f"simplejpeg {version('simplejpeg')}, opencv {version('opencv-python-headless')}"
+    from lancemill.media.compiled import compiled
+
+    how = "compiled" if compiled() else "by Pillow, slower: no C compiler was there at installation"
+    return f"simplejpeg {version('simplejpeg')}, resizing {how}"
 
 
 def _pillow() -> str:

@@ -11,7 +11,7 @@ wanted size, and the rest is done by an antialiased filter.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -28,8 +28,11 @@ from lancemill.media.orientation import (
     upright,
 )
 from lancemill.media.pillow import CHANNELS, Mode
-from lancemill.media.resample import Quality, resample
+from lancemill.media.resample import resample
 from lancemill.media.types import Pixels
+
+Quality = Literal["fast", "exact"]
+"""Whether a picture may be decoded at a smaller scale than its own."""
 
 LEAST_REDUCTION_LEFT = 2
 """How many decoded pixels a wanted one gets at least, each way, when decoding at a scale."""
@@ -62,13 +65,11 @@ class Resizing:
         """One picture of background, of the frame's size; nothing where none is seen."""
         if not self.frame.fixed:
             return np.empty((0, 0, channels), np.uint8)
-        from cv2 import COLOR_RGB2GRAY, cvtColor
-
         colour = np.full((self.frame.height, self.frame.width, 3), self.background, np.uint8)
         if channels == 3:
             return colour
         if channels == 1:
-            return np.asarray(cvtColor(colour, COLOR_RGB2GRAY), np.uint8)[:, :, None]
+            return pillow.luma(colour)
         return np.dstack([colour, np.full(colour.shape[:2], 255, np.uint8)])
 
 
@@ -133,8 +134,8 @@ def _drawn(
     out: Pixels | None,
 ) -> Pixels:
     if resizing.quality == "exact":
-        # Pillow rounds between its two passes: to be its result bit for bit, the order must be that
-        # of the upright picture. The fast way turns the few pixels that are left.
+        # The filter rounds between its two passes: for the upright picture's own result their order
+        # must be that of the upright picture. The fast way turns the few pixels that are left.
         pixels, turn = upright(pixels, turn), 1
     width, height = layout.canvas
     if out is None:
@@ -147,10 +148,10 @@ def _drawn(
     left, top, right, bottom = turned_back(layout.box, turn, *layout.source)
     box = left / scale, top / scale, right / scale, bottom / scale
     if turn == 1:
-        resample(pixels, box, part, resizing.quality)
+        resample(pixels, box, part)
         return out
     sideways = np.empty_like(turned(part, inverse(turn)), order="C")
-    resample(pixels, box, sideways, resizing.quality)
+    resample(pixels, box, sideways)
     part[...] = turned(sideways, turn)
     return out
 

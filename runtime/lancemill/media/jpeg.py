@@ -18,6 +18,7 @@ import numpy as np
 
 from lancemill.media.faults import PictureError
 from lancemill.media.orientation import Turn, read_turn
+from lancemill.media.pillow import luma
 from lancemill.media.types import Pixels
 
 SCALES = (8, 4, 2)
@@ -122,7 +123,7 @@ def decode_jpeg(data: memoryview, header: JpegHeader, grey: bool, scale: int = 1
     """The pixels at 1/`scale`: uint8[ceil(h/scale), ceil(w/scale), 1 or 3]."""
     if header.components == 4:
         pixels = _from_cmyk(_decode(data, header, "CMYK", scale))
-        return _luma(pixels) if grey else pixels
+        return luma(pixels) if grey else pixels
     return _decode(data, header, "GRAY" if grey else "RGB", scale)
 
 
@@ -154,15 +155,5 @@ def _from_cmyk(light: Pixels) -> Pixels:
     As they do, it takes inks as stored inverted (255 is none) whether or not Adobe's segment says
     so: what writes CMYK JPEGs follows Adobe.
     """
-    import cv2
-
-    black = np.repeat(light[:, :, 3:], 3, axis=2)
-    colours = np.ascontiguousarray(light[:, :, :3])
-    pixels: Pixels = np.asarray(cv2.multiply(colours, black, scale=1 / 255), np.uint8)
-    return pixels
-
-
-def _luma(pixels: Pixels) -> Pixels:
-    import cv2
-
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)[:, :, None]
+    black = light[:, :, 3:].astype(np.uint16)
+    return ((light[:, :, :3] * black + 127) // 255).astype(np.uint8)

@@ -175,3 +175,10 @@ def over_white(pixels: Pixels) -> Any:
     alpha = pixels[:, :, 3:].astype(np.uint16)
     mixed = pixels[:, :, :3] * alpha + (255 - alpha) * 255
     return Image.fromarray(((mixed + 127) // 255).astype(np.uint8))
+
+
+def luma(pixels: Pixels) -> Pixels:
+    """Grey as Pillow makes it of RGB (ITU-R 601): uint8[h, w, 1]."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]

@@ -21,7 +21,6 @@ from lancemill.media.encoding import encode
 from lancemill.media.faults import EncodingError, PictureError
 from lancemill.media.geometry import Frame
 from lancemill.media.pillow import CHANNELS, over_white
-from lancemill.media.resample import use_one_thread
 from lancemill.media.types import (
     IMAGE,
     ByteRows,
@@ -182,7 +181,6 @@ def _summary(chain: _Chain, made: pa.DataType) -> str:
 def _open(
     chain: _Chain, column: str, made: pa.Field, schema: pa.Schema, _: WorkerContext
 ) -> _Pictures:
-    use_one_thread()
     return _Pictures(chain, column, made, schema)
 
 

@@ -43,7 +43,6 @@ LIBRARIES = (
     "duckdb",
     "obstore",
     "simplejpeg",
-    "opencv-python-headless",
     "pillow",
     "numpy",
     "onnxruntime",

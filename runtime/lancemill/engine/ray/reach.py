@@ -40,8 +40,8 @@ EVERYWHERE = "use a store, or a volume that head and workers share"
 SAME_CODE = "put it into the image of every group, or into spec.code"
 INSTALLED = "put it into the image, or into spec.requirements"
 NEEDS: Mapping[str, Sequence[str]] = {
-    "decode": ("cv2", "simplejpeg", "PIL"),
-    "resize": ("cv2", "PIL"),
+    "decode": ("simplejpeg", "PIL"),
+    "resize": ("PIL",),
     "encode": ("simplejpeg", "PIL"),
     "sql": ("duckdb",),
     "infer": ("onnxruntime",),
