@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,13 +11,22 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lancemill.media import resample as module
-from lancemill.media.compiled import compiled
+from lancemill.media.compiled import Resample, compiled
 from lancemill.media.decoding import Resizing, resize
 from lancemill.media.geometry import Frame
 from lancemill.media.resample import by_pillow, resample
 from lancemill.media.types import Pixels
 from support.corpus import photo
 from support.scaling import psnr, triangle
+
+
+def machine(portable: bool) -> Resample:
+    """The compiled filter. `make setup` compiles it where there is a C compiler."""
+    found = compiled(portable)
+    if found is None and not os.environ.get("CI"):
+        pytest.skip("the filter was not compiled: no C compiler")
+    assert found is not None
+    return found
 
 
 def scaled(source: Pixels, width: int, height: int) -> Pixels:
@@ -51,8 +62,7 @@ def test_the_compiled_filter_gives_the_bits_that_pillow_gives(
     portable: bool, task: tuple[Pixels, tuple[float, float, float, float], int, int]
 ) -> None:
     source, box, width, height = task
-    by_machine = compiled(portable)
-    assert by_machine is not None, "make setup compiles it, and this machine has no C compiler"
+    by_machine = machine(portable)
     made, expected = (np.empty((height, width, source.shape[2]), np.uint8) for _ in range(2))
     by_machine(source, box, made)
     by_pillow(source, box, expected)
@@ -67,8 +77,7 @@ def test_where_nothing_was_compiled_pillow_gives_the_same(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("portable", [False, True])
 def test_views_of_every_kind_are_read_and_written(portable: bool) -> None:
-    by_machine = compiled(portable)
-    assert by_machine is not None
+    by_machine = machine(portable)
     source = photo()
     for view in (source[10:200, 20:320], source[::-1], source[:, ::-1], source.transpose(1, 0, 2)):
         expected = np.empty((40, 50, 3), np.uint8)
