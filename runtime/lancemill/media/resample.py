@@ -3,7 +3,7 @@ Pillow and torchvision use for `BILINEAR`; it enlarges by plain bilinear interpo
 
 The arithmetic is Pillow's, along the rows first and then down the columns: compiled
 (lancemill.media.compiled), or by Pillow itself where that was not built, which gives the same bits
-in four times the time. What a row becomes must not depend on the machine that makes it, so there is
+in five times the time. What a row becomes must not depend on the machine that makes it, so there is
 no third way that is faster and nearly the same.
 
 Pictures with alpha are left to Pillow: it weighs their colours by alpha, so that what is
