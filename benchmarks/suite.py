@@ -46,8 +46,8 @@ OVER_HTTP = (
     Case("daft-default", "daft_native"),
 )
 GROUPS = (
-    # A share of 55% is asked for and 57% is what there is, on a machine whose speed changes by
-    # more than that from one minute to the next: only what runs side by side can tell.
+    # The machine's speed changes from one minute to the next by more than what separates pass from
+    # fail here: only what runs side by side can tell.
     Group(
         "limit",
         "the limit and Lancemill in turn",

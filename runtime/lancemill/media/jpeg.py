@@ -155,5 +155,7 @@ def _from_cmyk(light: Pixels) -> Pixels:
     As they do, it takes inks as stored inverted (255 is none) whether or not Adobe's segment says
     so: what writes CMYK JPEGs follows Adobe.
     """
-    black = light[:, :, 3:].astype(np.uint16)
-    return ((light[:, :, :3] * black + 127) // 255).astype(np.uint8)
+    colours = light[:, :, :3] * light[:, :, 3:].astype(np.uint16)
+    colours += 127
+    colours //= 255
+    return colours.astype(np.uint8)
