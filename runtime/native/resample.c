@@ -172,6 +172,17 @@ static int has_avx2(void)
     return known;
 }
 
+/* Halves of two weights, as one 32-bit lane multiplies by them. */
+static inline int32_t uppers_of(int32_t a, int32_t b)
+{
+    return a >> HALF | (b >> HALF) << 16;
+}
+
+static inline int32_t lowers_of(int32_t a, int32_t b)
+{
+    return (a & HALF_MASK) | (b & HALF_MASK) << 16;
+}
+
 /* Weights as vectors multiply by them: of four taps the upper halves, then the lower ones, two in 32
  * bits. */
 static int32_t *pairs_of(const Axis *x, int out)
@@ -181,10 +192,10 @@ static int32_t *pairs_of(const Axis *x, int out)
     for (size_t at = 0; made && at < taps; at += 4) {
         const int32_t *four = x->weights + at;
         int32_t *to = made + at;
-        to[0] = four[0] >> HALF | (four[1] >> HALF) << 16;
-        to[1] = four[2] >> HALF | (four[3] >> HALF) << 16;
-        to[2] = (four[0] & HALF_MASK) | (four[1] & HALF_MASK) << 16;
-        to[3] = (four[2] & HALF_MASK) | (four[3] & HALF_MASK) << 16;
+        to[0] = uppers_of(four[0], four[1]);
+        to[1] = uppers_of(four[2], four[3]);
+        to[2] = lowers_of(four[0], four[1]);
+        to[3] = lowers_of(four[2], four[3]);
     }
     return made;
 }
@@ -308,8 +319,8 @@ AVX2 static void down_avx2(const uint8_t *made, ptrdiff_t made_stride, int value
             for (int tap = 0; tap < count; tap += 2, from += 2 * made_stride) {
                 /* The odd one out is weighed with 0: taps are a multiple of four. */
                 int32_t a = weights[tap], b = weights[tap + 1];
-                __m256i by_upper = _mm256_set1_epi32((a >> HALF) | (b >> HALF) << 16);
-                __m256i by_lower = _mm256_set1_epi32((a & HALF_MASK) | (b & HALF_MASK) << 16);
+                __m256i by_upper = _mm256_set1_epi32(uppers_of(a, b));
+                __m256i by_lower = _mm256_set1_epi32(lowers_of(a, b));
                 __m256i this = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)from));
                 __m256i next = _mm256_cvtepu8_epi16(
                     _mm_loadu_si128((const __m128i *)(from + made_stride)));
@@ -341,7 +352,8 @@ AVX2 static void down_avx2(const uint8_t *made, ptrdiff_t made_stride, int value
 #endif
 
 /* Scales the box (left, top, right, bottom) of `source` into `out`, both rows of 8-bit values with
- * one or three `channels` to a pixel. Returns 0, or 1 where memory did not suffice. `portable`: without AVX2. */
+ * one or three `channels` to a pixel. Returns 0, or 1 where memory did not suffice.
+ * `portable`: without AVX2. */
 int lancemill_resample(const uint8_t *source, ptrdiff_t source_stride, int width, int height,
                        int channels, float left, float top, float right, float bottom, uint8_t *out,
                        ptrdiff_t out_stride, int out_width, int out_height, int portable)
